@@ -1,0 +1,235 @@
+//! What can go wrong inside the engine, with the numbers a person needs to put it right.
+
+use crate::protocol::{Failure, FailureCode};
+
+/// The engine's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Every way in which the engine refuses or fails. Each carries the figures that explain it and becomes a
+/// [`Failure`] with a code and a cure at the boundary.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A file ends before the bytes it promised.
+    #[error("{file} is cut short: byte {needed_bytes} is needed, but it has {available_bytes} bytes")]
+    Truncated {
+        /// The file's name.
+        file: String,
+        /// Where the promised bytes end, in bytes from the file's start.
+        needed_bytes: u64,
+        /// How long the file is.
+        available_bytes: u64,
+    },
+    /// A file breaks the rules of its own format.
+    #[error("{file} is damaged or not what its name says: {reason}")]
+    Malformed {
+        /// The file's name.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file that the model cannot do without is absent.
+    #[error("{file} is missing")]
+    MissingFile {
+        /// The file's name.
+        file: String,
+    },
+    /// No model of that name or path.
+    #[error("there is no model {model:?}")]
+    UnknownModel {
+        /// As the person named it.
+        model: String,
+    },
+    /// A model whose block this engine does not know.
+    #[error("the architecture {architecture:?} is not known; known are {known}")]
+    UnknownArchitecture {
+        /// As the model's file names it.
+        architecture: String,
+        /// What would have been understood.
+        known: String,
+    },
+    /// A number in the model's configuration that cannot be right or is not supported.
+    #[error("the model's configuration is not usable: {field} {reason}")]
+    BadConfig {
+        /// The configuration's field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A tensor is stored in a way this engine cannot read.
+    #[error("the tensor {tensor} is stored as {format}, which is not supported")]
+    UnsupportedFormat {
+        /// The tensor's name.
+        tensor: String,
+        /// Its format, as the file names it.
+        format: String,
+    },
+    /// A tensor that the architecture needs is absent.
+    #[error("the tensor {tensor} is missing")]
+    MissingTensor {
+        /// The tensor's name.
+        tensor: String,
+    },
+    /// A tensor's shape disagrees with the configuration.
+    #[error("the tensor {tensor} has the shape {found:?}, but the configuration asks for {expected:?}")]
+    WrongShape {
+        /// The tensor's name.
+        tensor: String,
+        /// What the configuration implies.
+        expected: Vec<u64>,
+        /// What the file holds.
+        found: Vec<u64>,
+    },
+    /// The tokenizer cannot be built or refuses the text.
+    #[error("the tokenizer failed: {reason}")]
+    Tokenizer {
+        /// What it said.
+        reason: String,
+    },
+    /// The chat template cannot be rendered.
+    #[error("the chat template failed: {reason}")]
+    Template {
+        /// What it said.
+        reason: String,
+    },
+    /// A request that contradicts itself or names an impossible value.
+    #[error("{field} {reason}")]
+    InvalidRequest {
+        /// The request's field.
+        field: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The prompt does not fit the context.
+    #[error("the prompt has {prompt_tokens} tokens, but the context holds {context_tokens}")]
+    PromptTooLong {
+        /// Tokens in the prompt.
+        prompt_tokens: usize,
+        /// Tokens the context holds.
+        context_tokens: usize,
+    },
+    /// Nothing is loaded.
+    #[error("no model is loaded")]
+    NotLoaded,
+    /// Another generation is under way.
+    #[error("another answer is being written")]
+    Busy,
+    /// The person or the program stopped it.
+    #[error("stopped on request")]
+    Cancelled,
+    /// More memory is needed than there is.
+    #[error("{what} needs {requested_bytes} bytes, but {available_bytes} are available")]
+    OutOfMemory {
+        /// What the memory is for.
+        what: String,
+        /// How much was asked for.
+        requested_bytes: u64,
+        /// How much there is.
+        available_bytes: u64,
+    },
+    /// No device of the wanted kind.
+    #[error("no {wanted} can be used here: {reason}")]
+    NoDevice {
+        /// What was asked for: "GPU", ...
+        wanted: String,
+        /// Why there is none.
+        reason: String,
+    },
+    /// The device went away in mid-work.
+    #[error("the device was lost: {reason}")]
+    DeviceLost {
+        /// What the driver said.
+        reason: String,
+    },
+    /// The device refused a command that should have been valid: a fault of the engine or of the driver.
+    #[error("the device refused the work: {reason}")]
+    DeviceFault {
+        /// What the driver said.
+        reason: String,
+    },
+    /// Reading bytes failed outside the engine (disk, network).
+    #[error("reading {file} failed: {reason}")]
+    Io {
+        /// The file's name.
+        file: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl Error {
+    /// A damaged file.
+    pub fn malformed(file: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Malformed { file: file.into(), reason: reason.to_string() }
+    }
+
+    /// An impossible value in a request.
+    pub fn invalid(field: impl Into<String>, reason: impl ToString) -> Self {
+        Self::InvalidRequest { field: field.into(), reason: reason.to_string() }
+    }
+
+    /// An impossible or unsupported value in a model's configuration.
+    pub fn config(field: impl Into<String>, reason: impl ToString) -> Self {
+        Self::BadConfig { field: field.into(), reason: reason.to_string() }
+    }
+
+    /// The code under which this crosses a boundary.
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::Truncated { .. } => FailureCode::Truncated,
+            Self::Malformed { .. } => FailureCode::Malformed,
+            Self::MissingFile { .. } => FailureCode::MissingFile,
+            Self::UnknownModel { .. } => FailureCode::UnknownModel,
+            Self::UnknownArchitecture { .. } => FailureCode::UnknownArchitecture,
+            Self::BadConfig { .. } => FailureCode::BadConfig,
+            Self::UnsupportedFormat { .. } => FailureCode::UnsupportedFormat,
+            Self::MissingTensor { .. } => FailureCode::MissingTensor,
+            Self::WrongShape { .. } => FailureCode::WrongShape,
+            Self::Tokenizer { .. } => FailureCode::Tokenizer,
+            Self::Template { .. } => FailureCode::Template,
+            Self::InvalidRequest { .. } => FailureCode::InvalidRequest,
+            Self::PromptTooLong { .. } => FailureCode::PromptTooLong,
+            Self::NotLoaded => FailureCode::NotLoaded,
+            Self::Busy => FailureCode::Busy,
+            Self::Cancelled => FailureCode::Cancelled,
+            Self::OutOfMemory { .. } => FailureCode::OutOfMemory,
+            Self::NoDevice { .. } => FailureCode::NoDevice,
+            Self::DeviceLost { .. } => FailureCode::DeviceLost,
+            Self::DeviceFault { .. } => FailureCode::DeviceFault,
+            Self::Io { .. } => FailureCode::Io,
+        }
+    }
+
+    /// What the person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Truncated { .. } => "Download or copy the file again; it did not arrive whole.",
+            Self::Malformed { .. } => "Check that this is the right file, and fetch it again if it is.",
+            Self::MissingFile { .. } => "Put the file beside the others, as its publisher lists them.",
+            Self::UnknownModel { .. } => "Give a name from models/registry.json, or the path of a model folder or .gguf file.",
+            Self::UnknownArchitecture { .. } => "Choose a model of a known architecture.",
+            Self::BadConfig { .. } => "Compare the model's configuration with its publisher's; it may be damaged or newer than this engine.",
+            Self::UnsupportedFormat { .. } => "Choose the same model in F32, F16, BF16, Q8_0 or Q4_0.",
+            Self::MissingTensor { .. } | Self::WrongShape { .. } => {
+                "The weights and the configuration do not belong together; fetch both from one place."
+            }
+            Self::Tokenizer { .. } => "Fetch tokenizer.json again from where the weights came from.",
+            Self::Template { .. } => "Use `complete`, which needs no template, or another model.",
+            Self::InvalidRequest { .. } => "Correct the value and send the request again.",
+            Self::PromptTooLong { .. } => "Shorten the prompt, start a new chat, or load the model with a larger context.",
+            Self::NotLoaded => "Load a model first.",
+            Self::Busy => "Wait for the answer to end, or stop it.",
+            Self::Cancelled => "Ask again when you like.",
+            Self::OutOfMemory { .. } => "Close other programs, choose a smaller context or a smaller model, or run on the CPU.",
+            Self::NoDevice { .. } => "Choose another route, or --device auto.",
+            Self::DeviceLost { .. } => "Try again; if it happens again, choose the CPU route or update the graphics driver.",
+            Self::DeviceFault { .. } => "Choose the CPU route and report this with the output of `hearth probe`.",
+            Self::Io { .. } => "Check the path, the connection and the permissions, then try again.",
+        }
+    }
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { code: error.code(), message: error.to_string(), hint: error.hint().to_owned() }
+    }
+}

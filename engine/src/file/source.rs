@@ -1,0 +1,64 @@
+//! Bytes on demand: the one thing the engine asks of a disk, a network or a web page.
+
+use std::{future::Future, ops::Range, pin::Pin, rc::Rc};
+
+use crate::{Error, Result};
+
+/// A future that stays on its thread, as everything does in a web worker.
+pub type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A file that can be read in ranges.
+pub trait ByteSource {
+    /// What to call it in an error.
+    fn name(&self) -> &str;
+    /// How many bytes it has.
+    fn len_bytes(&self) -> u64;
+    /// Reads exactly `range`, in bytes from the start. A range beyond the end is [`Error::Truncated`].
+    fn read(&self, range: Range<u64>) -> BoxedFuture<'_, Result<Vec<u8>>>;
+}
+
+/// The files of one model, by name.
+pub trait Folder {
+    /// What to call it in an error: a path or a URL.
+    fn name(&self) -> &str;
+    /// Opens a file; `None` if there is none of that name. Names never hold a separator.
+    fn open<'a>(&'a self, name: &'a str) -> BoxedFuture<'a, Result<Option<Rc<dyn ByteSource>>>>;
+}
+
+/// A file that is in memory already.
+#[derive(Clone, Debug)]
+pub struct MemorySource {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl MemorySource {
+    /// Wraps bytes under a name for errors.
+    pub fn new(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self { name: name.into(), bytes }
+    }
+}
+
+impl ByteSource for MemorySource {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxedFuture<'_, Result<Vec<u8>>> {
+        Box::pin(async move {
+            let found = usize::try_from(range.start)
+                .ok()
+                .zip(usize::try_from(range.end).ok())
+                .and_then(|(start, end)| self.bytes.get(start..end));
+            found.map(<[u8]>::to_vec).ok_or_else(|| Error::Truncated {
+                file: self.name.clone(),
+                needed_bytes: range.end,
+                available_bytes: self.len_bytes(),
+            })
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! What an engine answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ProbeReport, Route};
+
+/// An event with the number of the request that it answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct EventEnvelope {
+    /// The request's number.
+    pub id: u32,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum Event {
+    /// What this device can do.
+    Probed(ProbeReport),
+    /// A model is on its way.
+    Loading(Loading),
+    /// A model is ready.
+    Loaded(Loaded),
+    /// The prompt, or a part of it, has been read.
+    Prefilled {
+        /// Tokens read so far.
+        done_tokens: u32,
+        /// Tokens of the whole prompt.
+        prompt_tokens: u32,
+    },
+    /// One more token. `text` may be empty while a character is not whole yet.
+    Token {
+        /// The token's number in the vocabulary.
+        id: u32,
+        /// The text that became whole with it.
+        text: String,
+    },
+    /// The answer is complete.
+    Done(Done),
+    /// The model is gone.
+    Unloaded,
+    /// The request to stop has been noted.
+    Cancelling,
+    /// The request failed; nothing more follows for it.
+    Failed(Failure),
+}
+
+impl Event {
+    /// Whether nothing more follows for the same request.
+    pub fn is_terminal(&self) -> bool {
+        !matches!(self, Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. })
+    }
+}
+
+/// How far the loading of a model is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Loading {
+    /// What is being done.
+    pub stage: LoadStage,
+    /// Bytes of weights on the device so far.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub done_bytes: u64,
+    /// Bytes of weights in all.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub total_bytes: u64,
+    /// Since the loading began.
+    pub elapsed_ms: f64,
+}
+
+/// A step of loading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum LoadStage {
+    /// Headers, configuration and tokenizer.
+    Opening,
+    /// Weights on their way to the device.
+    Weights,
+    /// Shaders and buffers.
+    Compiling,
+}
+
+/// A model that is ready, and where it runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Loaded {
+    /// The model's name.
+    pub model: String,
+    /// Its architecture, as its file names it.
+    pub architecture: String,
+    /// Number of weights.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub parameters: u64,
+    /// Bytes of weights as stored.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub weights_bytes: u64,
+    /// Tokens of context there is room for.
+    pub context_tokens: u32,
+    /// Whether the model brought a chat template.
+    pub has_chat_template: bool,
+    /// Where it runs.
+    pub route: Route,
+    /// On what: the GPU's name, or the CPU's SIMD level.
+    pub adapter: String,
+    /// Why this route, in words for a person.
+    pub reason: String,
+    /// From the request to ready.
+    pub load_ms: f64,
+}
+
+/// An answer's end, and how it went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Done {
+    /// Where it ran.
+    pub route: Route,
+    /// On what.
+    pub adapter: String,
+    /// Tokens in the prompt, those found in the cache included.
+    pub prompt_tokens: u32,
+    /// Tokens of the prompt that were still in the cache from the turn before.
+    pub cached_tokens: u32,
+    /// New tokens.
+    pub tokens: u32,
+    /// From the request to the first token.
+    pub first_token_ms: f64,
+    /// New tokens after the first, over the time they took; 0 if there was at most one.
+    pub decode_tokens_per_s: f64,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+}
+
+/// Why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum StopReason {
+    /// The model ended its turn.
+    EndOfTurn,
+    /// One of the stop texts came.
+    StopText,
+    /// `max_tokens` are out.
+    MaxTokens,
+    /// The context is full.
+    ContextFull,
+    /// On request.
+    Cancelled,
+}
+
+/// Why a request failed, in words for a person and a code for a program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Failure {
+    /// The kind of failure.
+    pub code: FailureCode,
+    /// What happened, with its figures.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// The kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[allow(missing_docs, reason = "each is explained by the error of the same name")]
+pub enum FailureCode {
+    Truncated,
+    Malformed,
+    MissingFile,
+    UnknownModel,
+    UnknownArchitecture,
+    BadConfig,
+    UnsupportedFormat,
+    MissingTensor,
+    WrongShape,
+    Tokenizer,
+    Template,
+    InvalidRequest,
+    PromptTooLong,
+    NotLoaded,
+    Busy,
+    Cancelled,
+    OutOfMemory,
+    NoDevice,
+    DeviceLost,
+    DeviceFault,
+    Io,
+    /// The transport itself failed: a closed socket, a worker that died.
+    Link,
+}

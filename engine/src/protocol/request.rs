@@ -1,0 +1,169 @@
+//! What a client asks for.
+
+use serde::{Deserialize, Serialize};
+
+/// A request with the number that its events will carry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct RequestEnvelope {
+    /// Chosen by the client, unique among its open requests.
+    pub id: u32,
+    /// What is asked.
+    pub request: Request,
+}
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum Request {
+    /// What can this device do? Answered by `probed`.
+    Probe,
+    /// Make a model ready. Answered by `loading` many times, then `loaded`. Replaces the model before it.
+    Load(LoadRequest),
+    /// Continue a conversation or a text. Answered by `prefilled`, then `token` many times, then `done`.
+    Generate(GenerateRequest),
+    /// Stop the request of that number at the next token. Answered by `cancelling` at once.
+    Cancel {
+        /// The number of the request to stop.
+        target: u32,
+    },
+    /// Free the model and its memory. Answered by `unloaded`.
+    Unload,
+}
+
+/// Which model to load, and where it shall run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields = nullable))]
+pub struct LoadRequest {
+    /// A name from the registry, or a path where the host allows paths. Empty: the bundled model.
+    pub model: String,
+    /// CPU, GPU, or whichever is there.
+    pub device: DeviceChoice,
+    /// Tokens of context to make room for. None: the model's own, or what fits.
+    pub context_tokens: Option<u32>,
+}
+
+/// Which kind of device shall run the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum DeviceChoice {
+    /// A real GPU if there is one, otherwise the CPU.
+    #[default]
+    Auto,
+    /// The GPU, and a failure if there is none.
+    Gpu,
+    /// The CPU.
+    Cpu,
+}
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum Route {
+    /// The web view's own WebGPU.
+    WebviewGpu,
+    /// WebAssembly with SIMD in the web view.
+    WebviewCpu,
+    /// wgpu in Rust.
+    NativeGpu,
+    /// SIMD in Rust.
+    NativeCpu,
+}
+
+/// A text to continue and how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields = nullable))]
+pub struct GenerateRequest {
+    /// What to continue.
+    pub prompt: Prompt,
+    /// At most so many new tokens. None: as many as the context holds.
+    pub max_tokens: Option<u32>,
+    /// How the next token is chosen.
+    pub sampling: Sampling,
+    /// Texts at which the answer ends; they are not part of it.
+    pub stop: Vec<String>,
+}
+
+/// What a generation continues.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum Prompt {
+    /// A conversation, rendered with the model's chat template.
+    Chat {
+        /// The turns so far; the last is usually the user's.
+        messages: Vec<ChatMessage>,
+    },
+    /// A text, taken as it is.
+    Text {
+        /// The text.
+        text: String,
+    },
+}
+
+impl Default for Prompt {
+    fn default() -> Self {
+        Self::Text { text: String::new() }
+    }
+}
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct ChatMessage {
+    /// Who speaks.
+    pub role: Role,
+    /// What they say.
+    pub content: String,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum Role {
+    /// Standing instructions.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// How the next token is chosen from the logits. The steps apply in the order of the fields.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields = nullable))]
+pub struct Sampling {
+    /// Divides positive and multiplies negative logits of tokens already seen (Keskar et al. 2019, section 4.1);
+    /// 1 changes nothing.
+    pub repetition_penalty: f32,
+    /// 0 is greedy: always the most likely token.
+    pub temperature: f32,
+    /// Keep only so many most likely tokens; 0 keeps all.
+    pub top_k: u32,
+    /// Keep the smallest set of most likely tokens whose probabilities reach this sum (Holtzman et al. 2020); 1 keeps all.
+    pub top_p: f32,
+    /// Keep tokens at least this fraction as likely as the likeliest (Nguyen et al. 2024); 0 keeps all.
+    pub min_p: f32,
+    /// The same seed, model, prompt and route give the same answer. None: a new one each time.
+    pub seed: Option<u32>,
+}
+
+impl Default for Sampling {
+    fn default() -> Self {
+        Self { repetition_penalty: 1.0, temperature: 0.7, top_k: 40, top_p: 0.95, min_p: 0.05, seed: None }
+    }
+}
+
+impl Sampling {
+    /// Always the most likely token.
+    pub fn greedy() -> Self {
+        Self { temperature: 0.0, ..Self::default() }
+    }
+}

@@ -1,0 +1,9 @@
+//! Between text and tokens: tokenizer, chat template, and text that arrives a few bytes at a time.
+
+mod stream;
+mod template;
+mod tokenizer;
+
+pub use stream::TextStream;
+pub use template::ChatTemplate;
+pub use tokenizer::Tokenizer;
