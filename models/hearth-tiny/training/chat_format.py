@@ -12,7 +12,7 @@ SPECIAL_TOKENS = [BOS, SYSTEM, USER, ASSISTANT, END, "<|pad|>", "<|reserved_0|>"
 TEMPLATE = (
     "{{ bos_token }}"
     "{%- for message in messages -%}"
-    "{{ '<|' + message['role'] + '|>' + message['content'] | trim + '<|end|>' }}"
+    "{{ '<|' + message['role'] + '|>' + (message['content'] | trim) + '<|end|>' }}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}"
 )
