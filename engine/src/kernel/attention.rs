@@ -1,0 +1,81 @@
+//! Causal attention over the cache.
+
+use super::{Operands, Step, shader::attention::Params};
+use crate::tensor::TensorId;
+
+/// The widest head that the shader's shared memory holds.
+pub const HEAD_DIM_MAX: u32 = 256;
+
+/// Each query head looks at the keys up to its own token; several query heads share a key head (Ainslie et al. 2023).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// (tokens, heads, head_dim).
+    pub queries: TensorId,
+    /// (kv_heads, context, head_dim).
+    pub keys: TensorId,
+    /// (kv_heads, context, head_dim).
+    pub values: TensorId,
+    /// (tokens, heads, head_dim).
+    pub out: TensorId,
+    /// The shader's.
+    pub params: Params,
+}
+
+impl Attention {
+    /// In the order of the bindings.
+    pub fn operands(&self) -> Operands {
+        vec![self.queries, self.keys, self.values, self.out]
+    }
+
+    /// A workgroup for each head of each token.
+    pub fn groups(&self, tokens_max: u32) -> [u32; 3] {
+        [self.params.heads, tokens_max, 1]
+    }
+
+    /// The scalar twin: all heads of all tokens.
+    pub fn twin(&self, step: Step, queries: &[f32], keys: &[f32], values: &[f32], out: &mut [f32]) {
+        let head_dim = self.params.head_dim as usize;
+        let count = (step.tokens * self.params.heads) as usize;
+        let mut scores = Vec::new();
+        for (index, out) in out.chunks_exact_mut(head_dim).enumerate().take(count) {
+            let (token, head) = (index as u32 / self.params.heads, index as u32 % self.params.heads);
+            let query = &queries[index * head_dim..][..head_dim];
+            self.twin_head(head, step.position + token + 1, query, keys, values, &mut scores, out);
+        }
+    }
+
+    /// One head of one token, which sees the first `visible` positions. `scores` is scratch memory.
+    #[allow(clippy::too_many_arguments, reason = "they are the shader's bindings")]
+    pub fn twin_head(
+        &self,
+        head: u32,
+        visible: u32,
+        query: &[f32],
+        keys: &[f32],
+        values: &[f32],
+        scores: &mut Vec<f32>,
+        out: &mut [f32],
+    ) {
+        let head_dim = self.params.head_dim as usize;
+        let kv_head = (head / (self.params.heads / self.params.kv_heads)) as usize;
+        let start = kv_head * self.params.context as usize * head_dim;
+        let span = start..start + visible as usize * head_dim;
+        scores.clear();
+        scores.extend(keys[span.clone()].chunks_exact(head_dim).map(|key| {
+            key.iter().zip(query).map(|(key, query)| key * (query * self.params.scale)).sum::<f32>()
+        }));
+        let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut total = 0.0;
+        out.fill(0.0);
+        for (score, value) in scores.iter().zip(values[span].chunks_exact(head_dim)) {
+            let share = (score - highest).exp();
+            total += share;
+            for (out, value) in out.iter_mut().zip(value) {
+                *out += share * value;
+            }
+        }
+        for out in out {
+            *out /= total;
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The kernels: one file each, with its operands, its parameters, the size of its dispatch, and the scalar twin of
+//! the shader of the same name, written to be compared with it line by line.
+//!
+//! All activations are F32. Shapes stand beside the operands, rows first; `tokens` is the batch of one step.
+
+mod attention;
+mod embed;
+mod kv_write;
+mod last_row;
+mod matmul;
+mod matvec;
+mod rms_norm;
+mod rope;
+mod swiglu;
+
+pub use attention::Attention;
+pub use embed::Embed;
+pub use kv_write::KvWrite;
+pub use last_row::LastRow;
+pub use matmul::Matmul;
+pub use matvec::Matvec;
+pub use rms_norm::RmsNorm;
+pub use rope::{Rope, rope_table};
+pub use swiglu::Swiglu;
+
+use crate::tensor::{Format, TensorId};
+
+/// How a shader uses a storage binding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It only reads.
+    Read,
+    /// It writes, and may read.
+    Write,
+}
+
+/// Generated from the shaders by the build script: [`Kernel`](shader::Kernel), their texts, and a module of `Params`
+/// for each.
+#[allow(missing_docs, reason = "each field is explained in its shader")]
+pub mod shader {
+    use super::{Access, Format};
+
+    include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+}
+
+/// Which permutation of which shader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Variant {
+    /// The shader.
+    pub kernel: shader::Kernel,
+    /// How the weights that it reads are stored; None if it reads none.
+    pub format: Option<Format>,
+    /// Whether its threads add up through subgroups.
+    pub subgroups: bool,
+}
+
+impl Variant {
+    /// Its text, or that of the nearest permutation below it: not every kernel has a use for subgroups.
+    pub fn source(self) -> Option<&'static str> {
+        shader::source(self.kernel, self.format, self.subgroups)
+            .or_else(|| shader::source(self.kernel, self.format, false))
+    }
+}
+
+/// What changes from one replay of a plan to the next: the same struct as in `shaders/shared/step.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Step {
+    /// Of the batch's first token in the context.
+    pub position: u32,
+    /// In the batch.
+    pub tokens: u32,
+}
+
+/// Threads of every workgroup: enough for any GPU, and few enough for all (limit 256).
+pub const WORKGROUP: u32 = 64;
+
+/// The most workgroups along one dimension that every WebGPU device takes.
+pub const GROUPS_MAX: u32 = 65_535;
+
+/// Lays `groups` out in two dimensions if one would pass the limit; the shader undoes it with `flat_group`.
+pub fn flat_groups(groups: u32) -> [u32; 3] {
+    if groups <= GROUPS_MAX { [groups, 1, 1] } else { [GROUPS_MAX, groups.div_ceil(GROUPS_MAX), 1] }
+}
+
+/// A matrix as it is stored, for the twins.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// How its numbers are stored.
+    pub format: Format,
+    /// Length of a row.
+    pub columns: usize,
+    /// The rows as in a file, one after the other.
+    pub bytes: &'a [u8],
+}
+
+impl Matrix<'_> {
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        self.bytes.len() / self.row_bytes()
+    }
+
+    /// Bytes of a row.
+    pub fn row_bytes(&self) -> usize {
+        self.columns / self.format.block_elements() * self.format.block_bytes()
+    }
+
+    /// A row's bytes.
+    pub fn row(&self, row: usize) -> &[u8] {
+        &self.bytes[row * self.row_bytes()..][..self.row_bytes()]
+    }
+
+    /// A row's numbers.
+    pub fn decode_row(&self, row: usize, out: &mut [f32]) {
+        crate::quant::decode_row(self.format, self.row(row), out);
+    }
+}
+
+/// The tensors that a kernel touches, in the order of its shader's bindings from 2 on.
+pub type Operands = Vec<TensorId>;

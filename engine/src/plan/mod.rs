@@ -1,0 +1,132 @@
+//! A recorded list of commands on tensor ids. A model records one once; a device replays it for every step.
+
+mod dump;
+mod lifetime;
+
+pub use lifetime::{Slot, Slots};
+
+use crate::{
+    kernel::{Attention, Embed, KvWrite, LastRow, Matmul, Matvec, Operands, RmsNorm, Rope, Swiglu, shader::Kernel},
+    tensor::{Format, TensorId},
+};
+
+/// Why a tensor exists, and so how long it lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TensorKind {
+    /// A matrix of weights, stored in this format on the device too.
+    Weight(Format),
+    /// F32 that outlives a step: a norm's weights, a cache, a table, the logits.
+    State,
+    /// F32 that only lives between some commands of a plan; such tensors share memory.
+    Scratch,
+    /// U32: the token numbers of the step.
+    Tokens,
+}
+
+/// A tensor of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorDecl {
+    /// For dumps and errors; for weights and norms the name in the catalog.
+    pub label: String,
+    /// Why it exists.
+    pub kind: TensorKind,
+    /// Rows.
+    pub rows: u64,
+    /// Length of a row.
+    pub columns: u64,
+}
+
+impl TensorDecl {
+    /// Number of elements.
+    pub fn elements(&self) -> u64 {
+        self.rows * self.columns
+    }
+
+    /// Bytes that it takes as stored; on a device a little padding may be added.
+    pub fn bytes(&self) -> u64 {
+        match self.kind {
+            TensorKind::Weight(format) => format.row_bytes(self.columns).unwrap_or(0) * self.rows,
+            TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => self.elements() * 4,
+        }
+    }
+}
+
+/// The tensors that a model computes with, and the plans that run on them.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// By [`TensorId`].
+    pub tensors: Vec<TensorDecl>,
+    /// What can be run.
+    pub plans: Vec<Plan>,
+}
+
+/// A list of commands for batches of up to `tokens_max` tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// "decode", "prefill", ...
+    pub name: String,
+    /// The largest batch.
+    pub tokens_max: u32,
+    /// In order.
+    pub commands: Vec<Command>,
+}
+
+/// One kernel on some tensors.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "each is explained where it is defined")]
+pub enum Command {
+    Embed(Embed),
+    RmsNorm(RmsNorm),
+    Matvec(Matvec),
+    Matmul(Matmul),
+    Rope(Rope),
+    KvWrite(KvWrite),
+    Attention(Attention),
+    Swiglu(Swiglu),
+    LastRow(LastRow),
+}
+
+impl Command {
+    /// Its shader.
+    pub fn kernel(&self) -> Kernel {
+        match self {
+            Self::Embed(_) => Kernel::Embed,
+            Self::RmsNorm(_) => Kernel::RmsNorm,
+            Self::Matvec(_) => Kernel::Matvec,
+            Self::Matmul(_) => Kernel::Matmul,
+            Self::Rope(_) => Kernel::Rope,
+            Self::KvWrite(_) => Kernel::KvWrite,
+            Self::Attention(_) => Kernel::Attention,
+            Self::Swiglu(_) => Kernel::Swiglu,
+            Self::LastRow(_) => Kernel::LastRow,
+        }
+    }
+
+    /// The tensors that it touches, in the order of its shader's bindings.
+    pub fn operands(&self) -> Operands {
+        match self {
+            Self::Embed(command) => command.operands(),
+            Self::RmsNorm(command) => command.operands(),
+            Self::Matvec(command) => command.operands(),
+            Self::Matmul(command) => command.operands(),
+            Self::Rope(command) => command.operands(),
+            Self::KvWrite(command) => command.operands(),
+            Self::Attention(command) => command.operands(),
+            Self::Swiglu(command) => command.operands(),
+            Self::LastRow(command) => command.operands(),
+        }
+    }
+}
+
+impl Program {
+    /// Adds a tensor.
+    pub fn declare(&mut self, label: impl Into<String>, kind: TensorKind, rows: u64, columns: u64) -> TensorId {
+        self.tensors.push(TensorDecl { label: label.into(), kind, rows, columns });
+        TensorId(self.tensors.len() as u32 - 1)
+    }
+
+    /// The tensor of that id.
+    pub fn tensor(&self, id: TensorId) -> &TensorDecl {
+        &self.tensors[id.0 as usize]
+    }
+}

@@ -1,0 +1,69 @@
+//! What the engine needs from where it runs.
+
+use std::{
+    collections::HashSet,
+    rc::Rc,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    Result,
+    device::Workers,
+    file::{BoxedFuture, Folder},
+    protocol::{CpuReport, MemoryReport},
+};
+
+/// A host, or a web page. Everything that the engine itself must not do.
+pub trait Platform {
+    /// Milliseconds since any fixed moment; never runs backwards.
+    fn now_ms(&self) -> f64;
+    /// Today, as (year, month, day): some chat templates state it.
+    fn today(&self) -> (i32, u8, u8);
+    /// A number that differs each time, for sampling without a seed.
+    fn random_seed(&self) -> u32;
+    /// Lets other work on this thread happen: in a web worker the arrival of a request to stop.
+    fn pause(&self) -> BoxedFuture<'_, ()>;
+    /// Finds a model by its name or path. An empty name is the bundled model.
+    fn find_model<'a>(&'a self, model: &'a str) -> BoxedFuture<'a, Result<ModelLocation>>;
+    /// The threads for CPU work.
+    fn workers(&self) -> Arc<dyn Workers>;
+    /// What the CPU is.
+    fn cpu(&self) -> CpuReport;
+    /// How much memory there is.
+    fn memory(&self) -> MemoryReport;
+    /// "linux x86_64", ...
+    fn name(&self) -> String;
+    /// Whether GPUs may be looked for.
+    fn gpu_allowed(&self) -> bool;
+}
+
+/// Where a model's files are.
+pub struct ModelLocation {
+    /// The model's name, for people.
+    pub name: String,
+    /// Its files.
+    pub folder: Rc<dyn Folder>,
+    /// The `.gguf` file among them, if the model is one.
+    pub file: Option<String>,
+}
+
+/// Which requests shall stop. Shared between the engine's thread and those that ask.
+#[derive(Clone, Debug, Default)]
+pub struct Cancellations(Arc<Mutex<HashSet<u32>>>);
+
+impl Cancellations {
+    /// Asks the request of that number to stop at its next token.
+    pub fn request(&self, id: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    /// Whether it has been asked to.
+    pub fn is_requested(&self, id: u32) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// Forgets the request, which has ended.
+    pub fn finish(&self, id: u32) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
