@@ -1,0 +1,450 @@
+// Generated from engine/src/protocol by engine/tests/typescript.rs; HEARTH_BLESS=1 renews it.
+
+/** The protocol's version; a client and an engine that differ in it refuse each other. */
+export const PROTOCOL_VERSION = 1;
+
+/**
+ * Which kind of device shall run the model.
+ */
+export type DeviceChoice = "auto" | "gpu" | "cpu";
+
+/**
+ * Which model to load, and where it shall run.
+ */
+export type LoadRequest = {
+/**
+ * A name from the registry, or a path where the host allows paths. Empty: the bundled model.
+ */
+model: string,
+/**
+ * CPU, GPU, or whichever is there.
+ */
+device: DeviceChoice,
+/**
+ * Tokens of context to make room for. None: the model's own, or what fits.
+ */
+context_tokens?: number | null, };
+
+/**
+ * How the next token is chosen from the logits. The steps apply in the order of the fields.
+ */
+export type Sampling = {
+/**
+ * Divides positive and multiplies negative logits of tokens already seen (Keskar et al. 2019, section 4.1);
+ * 1 changes nothing.
+ */
+repetition_penalty: number,
+/**
+ * 0 is greedy: always the most likely token.
+ */
+temperature: number,
+/**
+ * Keep only so many most likely tokens; 0 keeps all.
+ */
+top_k: number,
+/**
+ * Keep the smallest set of most likely tokens whose probabilities reach this sum (Holtzman et al. 2020); 1 keeps all.
+ */
+top_p: number,
+/**
+ * Keep tokens at least this fraction as likely as the likeliest (Nguyen et al. 2024); 0 keeps all.
+ */
+min_p: number,
+/**
+ * The same seed, model, prompt and route give the same answer. None: a new one each time.
+ */
+seed?: number | null, };
+
+/**
+ * Who speaks.
+ */
+export type Role = "system" | "user" | "assistant";
+
+/**
+ * One turn of a conversation.
+ */
+export type ChatMessage = {
+/**
+ * Who speaks.
+ */
+role: Role,
+/**
+ * What they say.
+ */
+content: string, };
+
+/**
+ * What a generation continues.
+ */
+export type Prompt = { "kind": "chat",
+/**
+ * The turns so far; the last is usually the user's.
+ */
+messages: Array<ChatMessage>, } | { "kind": "text",
+/**
+ * The text.
+ */
+text: string, };
+
+/**
+ * A text to continue and how.
+ */
+export type GenerateRequest = {
+/**
+ * What to continue.
+ */
+prompt: Prompt,
+/**
+ * At most so many new tokens. None: as many as the context holds.
+ */
+max_tokens?: number | null,
+/**
+ * How the next token is chosen.
+ */
+sampling: Sampling,
+/**
+ * Texts at which the answer ends; they are not part of it.
+ */
+stop: Array<string>, };
+
+/**
+ * What can be asked.
+ */
+export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "cancel",
+/**
+ * The number of the request to stop.
+ */
+target: number, } | { "type": "unload" };
+
+/**
+ * A request with the number that its events will carry.
+ */
+export type RequestEnvelope = {
+/**
+ * Chosen by the client, unique among its open requests.
+ */
+id: number,
+/**
+ * What is asked.
+ */
+request: Request, };
+
+/**
+ * Why an answer ended.
+ */
+export type StopReason = "end_of_turn" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+
+/**
+ * Where a model runs.
+ */
+export type Route = "webview-gpu" | "webview-cpu" | "native-gpu" | "native-cpu";
+
+/**
+ * An answer's end, and how it went.
+ */
+export type Done = {
+/**
+ * Where it ran.
+ */
+route: Route,
+/**
+ * On what.
+ */
+adapter: string,
+/**
+ * Tokens in the prompt, those found in the cache included.
+ */
+prompt_tokens: number,
+/**
+ * Tokens of the prompt that were still in the cache from the turn before.
+ */
+cached_tokens: number,
+/**
+ * New tokens.
+ */
+tokens: number,
+/**
+ * From the request to the first token.
+ */
+first_token_ms: number,
+/**
+ * New tokens after the first, over the time they took; 0 if there was at most one.
+ */
+decode_tokens_per_s: number,
+/**
+ * Why it ended.
+ */
+stop_reason: StopReason, };
+
+/**
+ * A step of loading.
+ */
+export type LoadStage = "opening" | "weights" | "compiling";
+
+/**
+ * How far the loading of a model is.
+ */
+export type Loading = {
+/**
+ * What is being done.
+ */
+stage: LoadStage,
+/**
+ * Bytes of weights on the device so far.
+ */
+done_bytes: number,
+/**
+ * Bytes of weights in all.
+ */
+total_bytes: number,
+/**
+ * Since the loading began.
+ */
+elapsed_ms: number, };
+
+/**
+ * Memory.
+ */
+export type MemoryReport = {
+/**
+ * In all.
+ */
+total_bytes: number,
+/**
+ * Free for use.
+ */
+available_bytes: number, };
+
+/**
+ * The CPU.
+ */
+export type CpuReport = {
+/**
+ * Its name, where the platform tells.
+ */
+name: string,
+/**
+ * The SIMD level that the engine uses: "avx2", "neon", "simd128" or "scalar".
+ */
+simd: string,
+/**
+ * Cores that can be used.
+ */
+cores: number,
+/**
+ * Threads that the engine uses.
+ */
+threads: number, };
+
+/**
+ * The device to take.
+ */
+export type Recommendation = {
+/**
+ * Which kind.
+ */
+device: DeviceChoice,
+/**
+ * Why, in words for a person.
+ */
+reason: string, };
+
+/**
+ * Limits of a GPU.
+ */
+export type LimitsReport = {
+/**
+ * The largest buffer.
+ */
+max_buffer_bytes: number,
+/**
+ * The largest part of a buffer that a shader sees at once.
+ */
+max_storage_binding_bytes: number,
+/**
+ * Memory that a workgroup shares.
+ */
+max_workgroup_storage_bytes: number,
+/**
+ * Threads of a workgroup.
+ */
+max_workgroup_invocations: number,
+/**
+ * The least and the most threads of a subgroup; 0 where there are none.
+ */
+subgroup_size_min: number,
+/**
+ * See `subgroup_size_min`.
+ */
+subgroup_size_max: number, };
+
+/**
+ * One GPU.
+ */
+export type AdapterReport = {
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * "Vulkan", "Metal", "Dx12", "BrowserWebGpu".
+ */
+backend: string,
+/**
+ * "DiscreteGpu", "IntegratedGpu", "VirtualGpu", "Cpu" or "Other".
+ */
+kind: string,
+/**
+ * The driver, as it describes itself.
+ */
+driver: string,
+/**
+ * Whether it is a program on the CPU that plays a GPU: right, but slow.
+ */
+is_software: boolean,
+/**
+ * Which optional features it has, among those the engine can use.
+ */
+features: Array<string>,
+/**
+ * The limits that matter to the engine.
+ */
+limits: LimitsReport, };
+
+/**
+ * What the probe found. Sizes in bytes; 0 where the platform does not tell.
+ */
+export type ProbeReport = {
+/**
+ * [`super::VERSION`].
+ */
+protocol_version: number,
+/**
+ * The engine's version.
+ */
+engine_version: string,
+/**
+ * "linux x86_64", "wasm32", ...
+ */
+platform: string,
+/**
+ * Each GPU that could run the engine, best first.
+ */
+adapters: Array<AdapterReport>,
+/**
+ * Why there is no adapter, if there is none.
+ */
+no_adapter_reason: string | null,
+/**
+ * The CPU.
+ */
+cpu: CpuReport,
+/**
+ * Memory of the machine, as far as the platform tells.
+ */
+memory: MemoryReport,
+/**
+ * The device that `auto` would take, and why.
+ */
+recommended: Recommendation, };
+
+/**
+ * A model that is ready, and where it runs.
+ */
+export type Loaded = {
+/**
+ * The model's name.
+ */
+model: string,
+/**
+ * Its architecture, as its file names it.
+ */
+architecture: string,
+/**
+ * Number of weights.
+ */
+parameters: number,
+/**
+ * Bytes of weights as stored.
+ */
+weights_bytes: number,
+/**
+ * Tokens of context there is room for.
+ */
+context_tokens: number,
+/**
+ * Whether the model brought a chat template.
+ */
+has_chat_template: boolean,
+/**
+ * Where it runs.
+ */
+route: Route,
+/**
+ * On what: the GPU's name, or the CPU's SIMD level.
+ */
+adapter: string,
+/**
+ * Why this route, in words for a person.
+ */
+reason: string,
+/**
+ * From the request to ready.
+ */
+load_ms: number, };
+
+/**
+ * The kinds of failure.
+ */
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+
+/**
+ * Why a request failed, in words for a person and a code for a program.
+ */
+export type Failure = {
+/**
+ * The kind of failure.
+ */
+code: FailureCode,
+/**
+ * What happened, with its figures.
+ */
+message: string,
+/**
+ * What to do about it.
+ */
+hint: string, };
+
+/**
+ * What can happen.
+ */
+export type Event = { "type": "probed" } & ProbeReport | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
+/**
+ * Tokens read so far.
+ */
+done_tokens: number,
+/**
+ * Tokens of the whole prompt.
+ */
+prompt_tokens: number, } | { "type": "token",
+/**
+ * The token's number in the vocabulary.
+ */
+id: number,
+/**
+ * The text that became whole with it.
+ */
+text: string, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+
+/**
+ * An event with the number of the request that it answers.
+ */
+export type EventEnvelope = {
+/**
+ * The request's number.
+ */
+id: number,
+/**
+ * What happened.
+ */
+event: Event, };

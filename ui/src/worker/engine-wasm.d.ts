@@ -1,0 +1,20 @@
+// The shape of the engine as WebAssembly. The module itself is built from engine/src/web.rs by `./hearth build wasm`
+// into src/worker/wasm/; this declaration stands whether or not it has been built.
+declare module 'hearth-engine-wasm' {
+  export interface WebEngineOptions {
+    /** Whether the engine may look for a GPU; without it only the CPU is probed and used. */
+    readonly allowGpu: boolean;
+    /** Files of a model are read from `modelBase/model/file`, in ranges. */
+    readonly modelBase: string;
+  }
+
+  export class WebEngine {
+    private constructor();
+    static create(options: WebEngineOptions): Promise<WebEngine>;
+    /** Answers one request envelope with event envelopes, each as JSON. Resolves after the last. */
+    handle(request: string, onEvent: (event: string) => void): Promise<void>;
+    free(): void;
+  }
+
+  export default function init(options?: { module_or_path?: string | URL }): Promise<unknown>;
+}
