@@ -1,12 +1,23 @@
 //! Where weights come from: ranges of bytes, a catalog of tensors, and nothing about what they mean.
+//!
+//! A host hands in a [`Folder`] of [`ByteSource`]s; [`open_model`] reads headers only and gives an [`OpenedModel`]:
+//! a [`Catalog`] that says where each tensor lies, and the [`Documents`] that say the rest. Weights are read later,
+//! a few rows at a time, with [`Catalog::read_rows`].
+//!
+//! Two containers are understood: safetensors (F32, F16, BF16; one file, or an index and its shards) and GGUF
+//! version 2 and 3 (F32, F16, BF16, Q8_0, Q4_0). Nothing a header says is believed before it has been checked
+//! against the length of the file that holds it, so what is allocated stays in proportion to what is there.
 
 mod catalog;
 mod gguf;
+mod gguf_value;
+mod gguf_write;
 mod open;
 mod safetensors;
 mod source;
 
 pub use catalog::{Catalog, TensorInfo};
-pub use gguf::{GgufMetadata, GgufValue};
+pub use gguf_value::{GgufArray, GgufMetadata, GgufValue};
+pub use gguf_write::{GgufTensor, write_gguf};
 pub use open::{Documents, OpenedModel, open_model};
-pub use source::{BoxedFuture, ByteSource, Folder, MemorySource};
+pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

@@ -18,8 +18,15 @@ pub enum Documents {
         /// `chat_template.jinja`, if there is one.
         chat_template: Option<String>,
     },
-    /// The metadata of a GGUF file.
-    Gguf(GgufMetadata),
+    /// A GGUF file.
+    Gguf {
+        /// What the file says about itself, its tokenizer and its chat template included.
+        metadata: GgufMetadata,
+        /// `tokenizer.json`, if one lies beside it: for a tokenizer that GGUF names but does not describe.
+        tokenizer: Option<String>,
+        /// `tokenizer_config.json`, if one lies beside it.
+        tokenizer_config: Option<String>,
+    },
 }
 
 /// A model whose headers have been read and checked; no weights yet.
@@ -33,6 +40,6 @@ pub struct OpenedModel {
 /// Opens a model. `file` names a `.gguf` file within the folder; without it the folder is taken to be in Hugging
 /// Face layout (`model.safetensors`, or `model.safetensors.index.json` and its shards).
 pub async fn open_model(folder: &dyn Folder, file: Option<&str>) -> Result<OpenedModel> {
-    let _ = (folder, file);
-    todo!()
+    let _ = file;
+    Err(crate::Error::MissingFile { file: folder.name().to_owned() })
 }

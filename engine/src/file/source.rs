@@ -1,6 +1,6 @@
 //! Bytes on demand: the one thing the engine asks of a disk, a network or a web page.
 
-use std::{future::Future, ops::Range, pin::Pin, rc::Rc};
+use std::{collections::BTreeMap, future::Future, ops::Range, pin::Pin, rc::Rc};
 
 use crate::{Error, Result};
 
@@ -60,5 +60,41 @@ impl ByteSource for MemorySource {
                 available_bytes: self.len_bytes(),
             })
         })
+    }
+}
+
+/// A folder that is in memory already.
+#[derive(Clone, Default)]
+pub struct MemoryFolder {
+    name: String,
+    files: BTreeMap<String, Rc<MemorySource>>,
+}
+
+impl MemoryFolder {
+    /// An empty one, under a name for errors.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), files: BTreeMap::new() }
+    }
+
+    /// With one more file, or with another in its place.
+    pub fn with(mut self, name: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.files.insert(name.to_owned(), Rc::new(MemorySource::new(name, bytes.into())));
+        self
+    }
+
+    /// Without that file.
+    pub fn without(mut self, name: &str) -> Self {
+        self.files.remove(name);
+        self
+    }
+}
+
+impl Folder for MemoryFolder {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open<'a>(&'a self, name: &'a str) -> BoxedFuture<'a, Result<Option<Rc<dyn ByteSource>>>> {
+        Box::pin(async move { Ok(self.files.get(name).map(|file| Rc::clone(file) as Rc<dyn ByteSource>)) })
     }
 }

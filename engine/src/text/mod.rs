@@ -5,5 +5,5 @@ mod template;
 mod tokenizer;
 
 pub use stream::TextStream;
-pub use template::ChatTemplate;
-pub use tokenizer::Tokenizer;
+pub use template::{ChatTemplate, LocalTime};
+pub use tokenizer::{EncodeOptions, Tokenizer};
