@@ -1,0 +1,76 @@
+//! What runs a program: a GPU through wgpu, native or in a browser, or a CPU. Neither knows what a layer, a head or a
+//! token's meaning is.
+
+pub mod cpu;
+pub mod gpu;
+
+pub use cpu::{CpuDevice, Serial, Workers};
+pub use gpu::{GpuDevice, GpuOptions};
+
+use std::ops::Range;
+
+use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
+
+/// A device with a program on it.
+///
+/// The order of calls: [`Self::prepare`] once; [`Self::upload`] and [`Self::write`] until every weight and state is
+/// filled; then [`Self::run`] and [`Self::read`] as often as wanted.
+#[allow(clippy::large_enum_variant, reason = "there is one of them")]
+pub enum Device {
+    /// wgpu.
+    Gpu(GpuDevice),
+    /// SIMD and threads.
+    Cpu(CpuDevice),
+}
+
+impl Device {
+    /// What it is, for a person: a GPU's name, or a CPU's SIMD level and threads.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Gpu(device) => device.name(),
+            Self::Cpu(device) => device.name(),
+        }
+    }
+
+    /// Allocates every tensor of the program and compiles what its plans need. States begin as zeros.
+    pub async fn prepare(&mut self, program: &Program) -> Result<()> {
+        match self {
+            Self::Gpu(device) => device.prepare(program).await,
+            Self::Cpu(device) => device.prepare(program),
+        }
+    }
+
+    /// Puts some rows of a weight on the device, as they are stored in a file. Rows come in any order, but begin at an
+    /// even row.
+    pub fn upload(&mut self, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
+        match self {
+            Self::Gpu(device) => device.upload(id, rows, bytes),
+            Self::Cpu(device) => device.upload(id, rows, bytes),
+        }
+    }
+
+    /// Fills a state, from element `at` on.
+    pub fn write(&mut self, id: TensorId, at: u64, values: &[f32]) -> Result<()> {
+        match self {
+            Self::Gpu(device) => device.write(id, at, values),
+            Self::Cpu(device) => device.write(id, at, values),
+        }
+    }
+
+    /// Replays a plan. `ids` are the step's token numbers. Returns when the work is queued, which on a CPU is when it
+    /// is done.
+    pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        match self {
+            Self::Gpu(device) => device.run(plan, step, ids),
+            Self::Cpu(device) => device.run(plan, step, ids),
+        }
+    }
+
+    /// Reads elements of a state or a scratch tensor, after all work queued so far.
+    pub async fn read(&mut self, id: TensorId, elements: Range<u64>) -> Result<Vec<f32>> {
+        match self {
+            Self::Gpu(device) => device.read(id, elements).await,
+            Self::Cpu(device) => device.read(id, elements),
+        }
+    }
+}
