@@ -1,5 +1,7 @@
 //! The CPU: the scalar twins, with SIMD and threads where the time goes.
 
+mod buffer;
+mod check;
 mod run;
 mod simd;
 mod storage;
@@ -10,8 +12,9 @@ pub use workers::{Serial, Workers};
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
-use storage::Storage;
+use crate::{Error, Result, kernel::Step, plan::Program, tensor::TensorId};
+use check::Limits;
+use storage::{Storage, fault};
 
 /// A CPU with a program on it.
 pub struct CpuDevice {
@@ -19,4 +22,72 @@ pub struct CpuDevice {
     simd: SimdLevel,
     storage: Storage,
     program: Program,
+    limits: Vec<Limits>,
+}
+
+impl CpuDevice {
+    /// With the best instruction set that this machine has.
+    pub fn new(workers: Arc<dyn Workers>) -> Self {
+        Self::with_simd(workers, SimdLevel::detect())
+    }
+
+    /// With a certain instruction set.
+    pub fn with_simd(workers: Arc<dyn Workers>, simd: SimdLevel) -> Self {
+        Self { workers, simd, storage: Storage::default(), program: Program::default(), limits: Vec::new() }
+    }
+
+    /// For a person: "CPU avx2, 2 threads".
+    pub fn name(&self) -> String {
+        let count = self.workers.count();
+        format!("CPU {}, {count} thread{}", self.simd.name(), if count == 1 { "" } else { "s" })
+    }
+
+    /// Checks the program and allocates its tensors, all zeros.
+    pub fn prepare(&mut self, program: &Program) -> Result<()> {
+        let limits = check::check(program)?;
+        // What a program before this one held is given back first.
+        self.storage = Storage::default();
+        self.storage = Storage::new(program)?;
+        self.program = program.clone();
+        self.limits = limits;
+        Ok(())
+    }
+
+    /// Fills some rows of a weight with the bytes of a file.
+    pub fn upload(&mut self, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
+        self.storage.upload(&self.program, id, rows, bytes)
+    }
+
+    /// Fills a state, from element `at` on.
+    pub fn write(&mut self, id: TensorId, at: u64, values: &[f32]) -> Result<()> {
+        self.storage.write(id, at, values)
+    }
+
+    /// Runs a plan to its end.
+    pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        let Some((plan, limits)) = self.program.plans.get(plan).zip(self.limits.get(plan)) else {
+            return Err(fault(format!("there is no plan {plan}")));
+        };
+        if !(1..=limits.tokens_max).contains(&step.tokens) || ids.len() != step.tokens as usize {
+            let (tokens, given, most) = (step.tokens, ids.len(), limits.tokens_max);
+            return Err(fault(format!("{}: a step of {tokens} tokens has {given} ids, at most {most}", plan.name)));
+        }
+        if u64::from(step.position) + u64::from(step.tokens) > limits.positions_max {
+            return Err(Error::PromptTooLong {
+                prompt_tokens: step.position as usize + step.tokens as usize,
+                context_tokens: usize::try_from(limits.positions_max).unwrap_or(usize::MAX),
+            });
+        }
+        self.storage.ids.clear();
+        self.storage.ids.extend_from_slice(ids);
+        for command in &plan.commands {
+            Self::execute(&mut self.storage, step, command);
+        }
+        Ok(())
+    }
+
+    /// Reads elements of a state or a scratch tensor.
+    pub fn read(&self, id: TensorId, elements: Range<u64>) -> Result<Vec<f32>> {
+        self.storage.read(id, elements)
+    }
 }

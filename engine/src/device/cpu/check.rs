@@ -1,0 +1,171 @@
+//! Checks a program before memory is spent on it, so that running it needs no checks: every operand exists, is of the
+//! kind that its kernel wants, is large enough, and is not written while it is read.
+
+use super::storage::fault;
+use crate::{
+    Result,
+    kernel::Access,
+    plan::{Command, Plan, Program, TensorKind},
+    tensor::TensorId,
+};
+
+/// What a step must keep to for one plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In a batch.
+    pub tokens_max: u32,
+    /// Positions that its caches and tables hold.
+    pub positions_max: u64,
+}
+
+/// The limits of each plan, if the whole program is sound.
+pub fn check(program: &Program) -> Result<Vec<Limits>> {
+    for decl in &program.tensors {
+        let row_bytes = match decl.kind {
+            TensorKind::Weight(format) => format.row_bytes(decl.columns),
+            TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => decl.columns.checked_mul(4),
+        };
+        let bytes = row_bytes.and_then(|bytes| bytes.checked_mul(decl.rows));
+        if bytes.is_none() || decl.columns == 0 {
+            let (label, rows, columns) = (&decl.label, decl.rows, decl.columns);
+            return Err(fault(format!("{label}: ({rows}, {columns}) is no shape for {:?}", decl.kind)));
+        }
+    }
+    program.plans.iter().map(|plan| check_plan(program, plan)).collect()
+}
+
+fn check_plan(program: &Program, plan: &Plan) -> Result<Limits> {
+    let mut limits = Limits { tokens_max: plan.tokens_max, positions_max: u64::MAX };
+    for (index, command) in plan.commands.iter().enumerate() {
+        let checker = Checker { program, tokens: plan.tokens_max.into() };
+        let checked = checker.aliases(command).and_then(|()| checker.shapes(command));
+        match checked {
+            Ok(positions) => limits.positions_max = limits.positions_max.min(positions),
+            Err(reason) => {
+                let (plan, kernel) = (&plan.name, command.kernel().name());
+                return Err(fault(format!("{plan}: command {index}, {kernel}: {reason}")));
+            }
+        }
+    }
+    Ok(limits)
+}
+
+type Checked<T = ()> = std::result::Result<T, String>;
+
+struct Checker<'a> {
+    program: &'a Program,
+    tokens: u64,
+}
+
+impl Checker<'_> {
+    fn aliases(&self, command: &Command) -> Checked {
+        let operands = command.operands();
+        for (index, (id, access)) in operands.iter().zip(command.kernel().bindings()).enumerate() {
+            let again = operands.iter().enumerate().any(|(other, other_id)| other != index && other_id == id);
+            ensure(!(again && *access == Access::Write), || format!("%{} is written and used twice", id.0))?;
+        }
+        Ok(())
+    }
+
+    /// How many positions the command's tables and caches hold.
+    fn shapes(&self, command: &Command) -> Checked<u64> {
+        let tokens = self.tokens;
+        match command {
+            Command::Embed(embed) => {
+                self.weight(embed.table, embed.columns, None)?;
+                self.tokens(embed.ids)?;
+                self.floats(embed.out, [tokens, embed.columns.into(), 1])?;
+            }
+            Command::RmsNorm(norm) => {
+                let rows = if norm.single { 1 } else { tokens };
+                let columns = norm.params.columns;
+                ensure(columns > 0, || "no columns".to_owned())?;
+                self.floats(norm.weight, [1, columns.into(), 1])?;
+                self.floats(norm.x, [rows, columns.into(), 1])?;
+                self.floats(norm.out, [rows, columns.into(), 1])?;
+            }
+            Command::Matvec(matvec) => {
+                self.weight(matvec.weights, matvec.columns, Some(matvec.rows))?;
+                self.floats(matvec.x, [1, matvec.columns.into(), 1])?;
+                self.floats(matvec.out, [1, matvec.rows.into(), 1])?;
+            }
+            Command::Matmul(matmul) => {
+                self.weight(matmul.weights, matmul.columns, Some(matmul.rows))?;
+                self.floats(matmul.x, [tokens, matmul.columns.into(), 1])?;
+                self.floats(matmul.out, [tokens, matmul.rows.into(), 1])?;
+            }
+            Command::Rope(rope) => {
+                let params = rope.params;
+                ensure(params.rotary.is_multiple_of(2) && (1..=params.head_dim).contains(&params.rotary), || {
+                    format!("{} of {} numbers cannot turn", params.rotary, params.head_dim)
+                })?;
+                self.floats(rope.x, [tokens, params.heads.into(), params.head_dim.into()])?;
+                return Ok(self.floats(rope.table, [1; 3])? / u64::from(params.rotary));
+            }
+            Command::KvWrite(write) => {
+                let params = write.params;
+                ensure(params.kv_heads > 0 && params.head_dim > 0, || "no heads".to_owned())?;
+                self.floats(write.x, [tokens, params.kv_heads.into(), params.head_dim.into()])?;
+                self.floats(write.cache, [params.kv_heads.into(), params.context.into(), params.head_dim.into()])?;
+                return Ok(params.context.into());
+            }
+            Command::Attention(attention) => {
+                let params = attention.params;
+                let whole_groups = params.kv_heads > 0 && params.heads.is_multiple_of(params.kv_heads);
+                ensure(whole_groups && params.heads > 0 && params.head_dim > 0, || {
+                    format!("{} heads cannot share {}", params.heads, params.kv_heads)
+                })?;
+                for id in [attention.queries, attention.out] {
+                    self.floats(id, [tokens, params.heads.into(), params.head_dim.into()])?;
+                }
+                for id in [attention.keys, attention.values] {
+                    self.floats(id, [params.kv_heads.into(), params.context.into(), params.head_dim.into()])?;
+                }
+                return Ok(params.context.into());
+            }
+            Command::Swiglu(swiglu) => {
+                for id in [swiglu.gate, swiglu.up, swiglu.out] {
+                    self.floats(id, [tokens, swiglu.params.columns.into(), 1])?;
+                }
+            }
+            Command::LastRow(last) => {
+                self.floats(last.x, [tokens, last.params.columns.into(), 1])?;
+                self.floats(last.out, [1, last.params.columns.into(), 1])?;
+            }
+        }
+        Ok(u64::MAX)
+    }
+
+    fn weight(&self, id: TensorId, columns: u32, rows: Option<u32>) -> Checked {
+        let decl = self.program.tensors.get(id.0 as usize).ok_or_else(|| unknown(id))?;
+        ensure(matches!(decl.kind, TensorKind::Weight(_)), || format!("{} is not a weight", decl.label))?;
+        let fits = decl.columns == u64::from(columns) && rows.is_none_or(|rows| decl.rows == u64::from(rows));
+        ensure(fits, || format!("{} is ({}, {}), not ({rows:?}, {columns})", decl.label, decl.rows, decl.columns))
+    }
+
+    fn tokens(&self, id: TensorId) -> Checked {
+        let decl = self.program.tensors.get(id.0 as usize).ok_or_else(|| unknown(id))?;
+        let fits = decl.kind == TensorKind::Tokens && decl.elements() >= self.tokens;
+        ensure(fits, || format!("{} does not hold {} token numbers", decl.label, self.tokens))
+    }
+
+    /// The tensor's elements, of which there must be as many as the shape says.
+    fn floats(&self, id: TensorId, shape: [u64; 3]) -> Checked<u64> {
+        let decl = self.program.tensors.get(id.0 as usize).ok_or_else(|| unknown(id))?;
+        let right_kind = matches!(decl.kind, TensorKind::State | TensorKind::Scratch);
+        ensure(right_kind, || format!("{} is {:?}, not activations", decl.label, decl.kind))?;
+        let needed = shape.iter().try_fold(1_u64, |product, size| product.checked_mul(*size));
+        ensure(needed.is_some_and(|needed| needed <= decl.elements()), || {
+            format!("{} has {} elements, but {shape:?} are needed", decl.label, decl.elements())
+        })?;
+        Ok(decl.elements())
+    }
+}
+
+fn unknown(id: TensorId) -> String {
+    format!("there is no tensor {}", id.0)
+}
+
+fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Checked {
+    if holds { Ok(()) } else { Err(reason()) }
+}

@@ -1,0 +1,147 @@
+//! The memory behind a program's tensors. Weights stay as they are stored in a file: a row is decoded where it is
+//! used, in registers, because reading memory is what a CPU's decode waits for.
+
+use std::ops::Range;
+
+use super::buffer::Buffer;
+use crate::{
+    Error, Result,
+    kernel::Matrix,
+    plan::{Program, Slots, TensorDecl, TensorKind},
+    tensor::{Format, TensorId},
+};
+
+/// Where a tensor lies.
+#[derive(Clone, Copy)]
+enum Place {
+    /// In `weights`.
+    Weight { index: usize, format: Format, columns: usize },
+    /// At the start of a buffer in `floats`, which scratch tensors share.
+    Floats { index: usize, elements: usize },
+    /// The step's token numbers.
+    Tokens,
+}
+
+/// All memory of a program.
+#[derive(Default)]
+pub struct Storage {
+    places: Vec<Place>,
+    weights: Vec<Buffer>,
+    floats: Vec<Buffer>,
+    /// Of the current step.
+    pub ids: Vec<u32>,
+}
+
+impl Storage {
+    /// Allocates everything, as zeros.
+    pub fn new(program: &Program) -> Result<Self> {
+        let mut storage = Self::default();
+        for decl in &program.tensors {
+            let place = match decl.kind {
+                TensorKind::Weight(format) => storage.add_weight(decl, format)?,
+                TensorKind::State => storage.add_floats(&decl.label, decl.elements(), decl.elements())?,
+                TensorKind::Scratch | TensorKind::Tokens => Place::Tokens,
+            };
+            storage.places.push(place);
+        }
+        for slot in Slots::assign(program).slots {
+            for (nth, id) in slot.tensors.iter().enumerate() {
+                let elements = program.tensor(*id).elements();
+                let place = match (nth, storage.places[slot.tensors[0].0 as usize]) {
+                    (1.., Place::Floats { index, .. }) => Place::Floats { index, elements: elements as usize },
+                    _ => storage.add_floats("scratch memory", slot.elements, elements)?,
+                };
+                storage.places[id.0 as usize] = place;
+            }
+        }
+        Ok(storage)
+    }
+
+    fn add_weight(&mut self, decl: &TensorDecl, format: Format) -> Result<Place> {
+        self.weights.push(Buffer::zeroed(&decl.label, decl.bytes())?);
+        Ok(Place::Weight { index: self.weights.len() - 1, format, columns: decl.columns as usize })
+    }
+
+    fn add_floats(&mut self, what: &str, allocated: u64, elements: u64) -> Result<Place> {
+        self.floats.push(Buffer::zeroed(what, allocated.saturating_mul(4))?);
+        Ok(Place::Floats { index: self.floats.len() - 1, elements: elements as usize })
+    }
+
+    /// Fills some rows of a weight.
+    pub fn upload(&mut self, program: &Program, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
+        let Some(&Place::Weight { index, format, columns }) = self.places.get(id.0 as usize) else {
+            return Err(fault(format!("tensor {} is not a weight", id.0)));
+        };
+        let decl = program.tensor(id);
+        let row_bytes = columns / format.block_elements() * format.block_bytes();
+        let count = rows.end.checked_sub(rows.start).filter(|_| rows.end <= decl.rows);
+        if count.and_then(|count| count.checked_mul(row_bytes as u64)) != Some(bytes.len() as u64) {
+            let (rows_declared, length) = (decl.rows, bytes.len());
+            return Err(fault(format!(
+                "{}: {length} bytes are not the rows {rows:?} of {rows_declared}, {row_bytes} bytes each",
+                decl.label
+            )));
+        }
+        let start = rows.start as usize * row_bytes;
+        self.weights[index].bytes_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Fills a part of a state.
+    pub fn write(&mut self, id: TensorId, at: u64, values: &[f32]) -> Result<()> {
+        let (index, range) = self.span(id, at..at.saturating_add(values.len() as u64))?;
+        self.floats[index].floats_mut()[range].copy_from_slice(values);
+        Ok(())
+    }
+
+    /// Copies a part of a state or a scratch tensor.
+    pub fn read(&self, id: TensorId, elements: Range<u64>) -> Result<Vec<f32>> {
+        let (index, range) = self.span(id, elements)?;
+        Ok(self.floats[index].floats()[range].to_vec())
+    }
+
+    fn span(&self, id: TensorId, range: Range<u64>) -> Result<(usize, Range<usize>)> {
+        match self.places.get(id.0 as usize) {
+            Some(&Place::Floats { index, elements }) if range.start <= range.end && range.end <= elements as u64 => {
+                Ok((index, range.start as usize..range.end as usize))
+            }
+            Some(Place::Floats { elements, .. }) => {
+                Err(fault(format!("tensor {} has {elements} elements, not {range:?}", id.0)))
+            }
+            _ => Err(fault(format!("tensor {} is neither a state nor scratch memory", id.0))),
+        }
+    }
+
+    /// A weight of a checked program.
+    pub fn matrix(&self, id: TensorId) -> Matrix<'_> {
+        match self.places[id.0 as usize] {
+            Place::Weight { index, format, columns } => Matrix { format, columns, bytes: self.weights[index].bytes() },
+            _ => Matrix { format: Format::F32, columns: 1, bytes: &[] },
+        }
+    }
+
+    /// The numbers of a state or scratch tensor of a checked program; empty while they are [taken](Self::take).
+    pub fn floats(&self, id: TensorId) -> &[f32] {
+        match self.places[id.0 as usize] {
+            Place::Floats { index, elements } => {
+                let floats = self.floats[index].floats();
+                &floats[..elements.min(floats.len())]
+            }
+            _ => &[],
+        }
+    }
+
+    /// Takes a tensor's memory out, to be written while others are read, and puts it back.
+    pub fn with_output(&mut self, id: TensorId, work: impl FnOnce(&Self, &mut [f32])) {
+        if let Place::Floats { index, elements } = self.places[id.0 as usize] {
+            let mut buffer = std::mem::take(&mut self.floats[index]);
+            work(self, &mut buffer.floats_mut()[..elements]);
+            self.floats[index] = buffer;
+        }
+    }
+}
+
+/// A call that no engine should make.
+pub fn fault(reason: impl Into<String>) -> Error {
+    Error::DeviceFault { reason: reason.into() }
+}
