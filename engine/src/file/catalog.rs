@@ -1,6 +1,6 @@
 //! Which tensors a model's files hold, and where.
 
-use std::{collections::BTreeMap, rc::Rc};
+use std::{collections::BTreeMap, ops::Range, rc::Rc};
 
 use super::ByteSource;
 use crate::{Error, Result, tensor::Format};
@@ -44,6 +44,16 @@ impl TensorInfo {
     }
 }
 
+/// Bytes that a tensor takes in a file; `None` if a row does not end on a block's edge, or if the numbers are so large
+/// that a product of some of them would overflow (those of [`TensorInfo`] then cannot).
+pub(super) fn stored_bytes(shape: &[u64], format: Format) -> Option<u64> {
+    // An empty side must not hide an overflow in the others.
+    let bound = shape.iter().try_fold(1u64, |product, &side| product.checked_mul(side.max(1)))?;
+    bound.checked_mul(format.block_bytes() as u64)?;
+    let rows = shape.iter().rev().skip(1).product::<u64>();
+    format.row_bytes(shape.last().copied().unwrap_or(1))?.checked_mul(rows)
+}
+
 /// All tensors of a model. Whoever makes one has checked that every tensor lies within its file and that its
 /// length is what shape and format imply.
 #[derive(Clone, Default)]
@@ -71,10 +81,31 @@ impl Catalog {
     }
 
     /// Reads some rows of a tensor as they are stored.
-    pub async fn read_rows(&self, tensor: &TensorInfo, rows: std::ops::Range<u64>) -> Result<Vec<u8>> {
-        let row_bytes = tensor.row_bytes();
-        let start = tensor.offset_bytes + rows.start * row_bytes;
-        let end = tensor.offset_bytes + rows.end * row_bytes;
-        self.sources[tensor.source].read(start..end).await
+    pub async fn read_rows(&self, tensor: &TensorInfo, rows: Range<u64>) -> Result<Vec<u8>> {
+        let Some(source) = self.sources.get(tensor.source) else {
+            return Err(Error::MissingTensor { tensor: tensor.name.clone() });
+        };
+        if rows.start > rows.end || rows.end > tensor.rows() {
+            return Err(Error::malformed(
+                source.name(),
+                format_args!("rows {rows:?} of {} were asked for, but it has {}", tensor.name, tensor.rows()),
+            ));
+        }
+        let start = tensor.offset_bytes + rows.start * tensor.row_bytes();
+        let end = tensor.offset_bytes + rows.end * tensor.row_bytes();
+        source.read(start..end).await
+    }
+
+    /// Adds a tensor that has been checked; two of one name are refused.
+    pub(super) fn insert(&mut self, tensor: TensorInfo) -> Result<()> {
+        let name = tensor.name.clone();
+        let source = tensor.source;
+        match self.tensors.insert(name, tensor) {
+            None => Ok(()),
+            Some(earlier) => Err(Error::malformed(
+                self.sources.get(source).map_or("", |source| source.name()),
+                format_args!("the tensor {:?} is there twice", earlier.name),
+            )),
+        }
     }
 }

@@ -10,14 +10,11 @@
 
 mod catalog;
 mod gguf;
-mod gguf_value;
-mod gguf_write;
 mod open;
 mod safetensors;
 mod source;
 
 pub use catalog::{Catalog, TensorInfo};
-pub use gguf_value::{GgufArray, GgufMetadata, GgufValue};
-pub use gguf_write::{GgufTensor, write_gguf};
+pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, write_gguf};
 pub use open::{Documents, OpenedModel, open_model};
 pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

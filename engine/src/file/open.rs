@@ -1,9 +1,15 @@
 //! From a folder or a file to a catalog and the documents beside it.
 
-use super::{Catalog, Folder, GgufMetadata};
-use crate::Result;
+use super::{ByteSource, Catalog, Folder, GgufMetadata, gguf, safetensors};
+use crate::{Error, Result};
+
+/// The longest configuration, index or template that is read; real ones stay under 10 MiB.
+pub(super) const DOCUMENT_MAX_BYTES: u64 = 32 << 20;
+/// The longest `tokenizer.json` that is read; those of 256,000 tokens take 35 MiB.
+const TOKENIZER_MAX_BYTES: u64 = 128 << 20;
 
 /// What a model's files say besides its weights.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Documents {
     /// A folder in Hugging Face layout: JSON texts, as they are.
     HuggingFace {
@@ -30,6 +36,7 @@ pub enum Documents {
 }
 
 /// A model whose headers have been read and checked; no weights yet.
+#[derive(Clone)]
 pub struct OpenedModel {
     /// Where the tensors are.
     pub catalog: Catalog,
@@ -40,6 +47,60 @@ pub struct OpenedModel {
 /// Opens a model. `file` names a `.gguf` file within the folder; without it the folder is taken to be in Hugging
 /// Face layout (`model.safetensors`, or `model.safetensors.index.json` and its shards).
 pub async fn open_model(folder: &dyn Folder, file: Option<&str>) -> Result<OpenedModel> {
-    let _ = file;
-    Err(crate::Error::MissingFile { file: folder.name().to_owned() })
+    match file {
+        Some(file) => open_gguf(folder, file).await,
+        None => open_hugging_face(folder).await,
+    }
+}
+
+/// One GGUF file, which says everything itself.
+async fn open_gguf(folder: &dyn Folder, file: &str) -> Result<OpenedModel> {
+    let source = folder.open(file).await?.ok_or_else(|| Error::MissingFile { file: file.to_owned() })?;
+    let (catalog, metadata) = gguf::read_gguf(source).await?;
+    let documents = Documents::Gguf {
+        metadata,
+        tokenizer: find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?,
+        tokenizer_config: find_text(folder, "tokenizer_config.json", DOCUMENT_MAX_BYTES).await?,
+    };
+    Ok(OpenedModel { catalog, documents })
+}
+
+/// A folder of documents and weights. The documents come first: they are small, and the likeliest to be missing.
+async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
+    let required = |text: Option<String>, file: &str| text.ok_or_else(|| Error::MissingFile { file: file.to_owned() });
+    let documents = Documents::HuggingFace {
+        config: required(find_text(folder, "config.json", DOCUMENT_MAX_BYTES).await?, "config.json")?,
+        tokenizer: required(find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?, "tokenizer.json")?,
+        tokenizer_config: find_text(folder, "tokenizer_config.json", DOCUMENT_MAX_BYTES).await?,
+        generation_config: find_text(folder, "generation_config.json", DOCUMENT_MAX_BYTES).await?,
+        chat_template: find_text(folder, "chat_template.jinja", DOCUMENT_MAX_BYTES).await?,
+    };
+    let catalog = if let Some(source) = folder.open("model.safetensors").await? {
+        safetensors::read_single(source).await?
+    } else if let Some(index) = folder.open("model.safetensors.index.json").await? {
+        safetensors::read_sharded(folder, index).await?
+    } else {
+        return Err(Error::MissingFile { file: "model.safetensors".to_owned() });
+    };
+    Ok(OpenedModel { catalog, documents })
+}
+
+/// A document's text, if the folder has it.
+async fn find_text(folder: &dyn Folder, name: &str, max_bytes: u64) -> Result<Option<String>> {
+    match folder.open(name).await? {
+        None => Ok(None),
+        Some(source) => read_text(&*source, max_bytes).await.map(Some),
+    }
+}
+
+/// A whole document as text.
+pub(super) async fn read_text(source: &dyn ByteSource, max_bytes: u64) -> Result<String> {
+    let len_bytes = source.len_bytes();
+    if len_bytes > max_bytes {
+        let reason = format!("it has {len_bytes} bytes; at most {max_bytes} are read");
+        return Err(Error::malformed(source.name(), reason));
+    }
+    let bytes = source.read(0..len_bytes).await?;
+    String::from_utf8(bytes)
+        .map_err(|error| Error::malformed(source.name(), format_args!("it is not UTF-8 text: {}", error.utf8_error())))
 }

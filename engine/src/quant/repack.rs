@@ -30,11 +30,9 @@ pub fn repack(format: Format, columns: usize, stored_rows: &[u8]) -> GpuRows {
     );
     match format {
         Format::F32 | Format::F16 | Format::BF16 => GpuRows { quants: stored_rows.to_vec(), scales: Vec::new() },
-        Format::Q8_0 => {
-            split(stored_rows.as_chunks::<{ q8_0::BLOCK_BYTES }>().0, q8_0::SCALE_BYTES, |quants, out| {
-                out.extend_from_slice(quants);
-            })
-        }
+        Format::Q8_0 => split(stored_rows.as_chunks::<{ q8_0::BLOCK_BYTES }>().0, q8_0::SCALE_BYTES, |quants, out| {
+            out.extend_from_slice(quants);
+        }),
         Format::Q4_0 => {
             split(stored_rows.as_chunks::<{ q4_0::BLOCK_BYTES }>().0, q4_0::SCALE_BYTES, |quants, out| {
                 // Two elements that follow each other share a byte; first the low nibbles' half, then the high ones'.

@@ -1,0 +1,161 @@
+//! GGUF, version 2 and 3: one file that holds weights, configuration, tokenizer and chat template.
+//!
+//! ```text
+//! "GGUF" | version u32 | tensors u64 | keys u64
+//! key: name, type u32, value            for each key
+//! tensor: name, sides u32, [u64], type u32, offset u64   for each tensor
+//! padding to the alignment, then the tensors' bytes, each at a multiple of the alignment
+//! ```
+//!
+//! How long the header is stands nowhere, so it is read in growing pieces and parsed from the front again until it
+//! fits; the pieces double, so all parsing together costs no more than twice the last one. A count or a length is
+//! compared with the file's size before anything is allocated for it.
+
+mod header;
+mod value;
+mod write;
+
+pub use value::{GgufArray, GgufMetadata, GgufValue};
+pub use write::{GgufTensor, write_gguf};
+
+use std::rc::Rc;
+
+use super::{ByteSource, Catalog, TensorInfo, catalog::stored_bytes};
+use crate::{Error, Result, tensor::Format};
+use header::{Header, Stop, TensorEntry};
+
+/// How much of the file is read first.
+const FIRST_READ_BYTES: u64 = 256 << 10;
+/// The longest header that is read; one with 256,000 tokens and their merges takes 20 MiB.
+const HEADER_MAX_BYTES: u64 = 256 << 20;
+/// Where the file does not say otherwise, tensors begin at multiples of this.
+const DEFAULT_ALIGNMENT: u64 = 32;
+/// No alignment is larger than this.
+const ALIGNMENT_MAX: u64 = 1 << 20;
+
+/// Reads and checks the header: what the file says, and where its tensors are.
+pub(super) async fn read_gguf(source: Rc<dyn ByteSource>) -> Result<(Catalog, GgufMetadata)> {
+    let header = read_header(&*source).await?;
+    if let Some(parts @ 2..) = header.metadata.find_u64("split.count")? {
+        return Err(Error::config("split.count", format_args!("is {parts}: join the parts into one file first")));
+    }
+    let file = source.name().to_owned();
+    let file_bytes = source.len_bytes();
+    let alignment = read_alignment(&header.metadata)?;
+    let data_start = header.len_bytes.next_multiple_of(alignment);
+    let mut catalog = Catalog { tensors: Default::default(), sources: vec![source] };
+    for entry in header.tensors {
+        catalog.insert(to_tensor(&file, file_bytes, entry, alignment, data_start)?)?;
+    }
+    check_overlap(&file, &catalog)?;
+    Ok((catalog, header.metadata))
+}
+
+/// Reads more and more of the file until the header is whole.
+async fn read_header(source: &dyn ByteSource) -> Result<Header> {
+    let file_bytes = source.len_bytes();
+    let mut bytes = Vec::new();
+    let mut wanted = FIRST_READ_BYTES;
+    loop {
+        let start = bytes.len() as u64;
+        bytes.append(&mut source.read(start..wanted.min(file_bytes)).await?);
+        match header::parse(&bytes) {
+            Ok(header) => return Ok(header),
+            Err(Stop::Malformed(reason)) => return Err(Error::malformed(source.name(), reason)),
+            Err(Stop::Truncated { needed_bytes }) if needed_bytes > file_bytes => {
+                let file = source.name().to_owned();
+                return Err(Error::Truncated { file, needed_bytes, available_bytes: file_bytes });
+            }
+            Err(Stop::Truncated { needed_bytes }) if needed_bytes > HEADER_MAX_BYTES => {
+                let reason = format!("its header goes on to byte {needed_bytes}; at most {HEADER_MAX_BYTES} are read");
+                return Err(Error::malformed(source.name(), reason));
+            }
+            Err(Stop::Truncated { needed_bytes }) => wanted = needed_bytes.max(2 * wanted).min(HEADER_MAX_BYTES),
+        }
+    }
+}
+
+/// At multiples of what the tensors begin.
+fn read_alignment(metadata: &GgufMetadata) -> Result<u64> {
+    let alignment = metadata.find_u64("general.alignment")?.unwrap_or(DEFAULT_ALIGNMENT);
+    if alignment.is_power_of_two() && alignment <= ALIGNMENT_MAX {
+        Ok(alignment)
+    } else {
+        let reason = format!("is {alignment}, which is no power of two up to {ALIGNMENT_MAX}");
+        Err(Error::config("general.alignment", reason))
+    }
+}
+
+/// Checks one entry against its own figures and the file's length.
+fn to_tensor(file: &str, file_bytes: u64, entry: TensorEntry, alignment: u64, data_start: u64) -> Result<TensorInfo> {
+    let TensorEntry { name, shape, type_id, offset } = entry;
+    let format = match type_id {
+        0 => Format::F32,
+        1 => Format::F16,
+        2 => Format::Q4_0,
+        8 => Format::Q8_0,
+        30 => Format::BF16,
+        _ => return Err(Error::UnsupportedFormat { tensor: name, format: type_name(type_id) }),
+    };
+    let len_bytes = stored_bytes(&shape, format).ok_or_else(|| {
+        let reason = format!("the tensor {name:?} cannot be {format} of shape {shape:?}");
+        Error::malformed(file, reason)
+    })?;
+    if !offset.is_multiple_of(alignment) {
+        let reason = format!("the tensor {name:?} begins at {offset}, which is no multiple of {alignment}");
+        return Err(Error::malformed(file, reason));
+    }
+    let needed_bytes = data_start.saturating_add(offset).saturating_add(len_bytes);
+    if needed_bytes > file_bytes {
+        return Err(Error::Truncated { file: file.to_owned(), needed_bytes, available_bytes: file_bytes });
+    }
+    Ok(TensorInfo { name, shape, format, source: 0, offset_bytes: data_start + offset, len_bytes })
+}
+
+/// Checks that no byte belongs to two tensors.
+fn check_overlap(file: &str, catalog: &Catalog) -> Result<()> {
+    let mut tensors: Vec<_> = catalog.tensors.values().filter(|tensor| tensor.len_bytes > 0).collect();
+    tensors.sort_by_key(|tensor| tensor.offset_bytes);
+    for pair in tensors.windows(2) {
+        if pair[0].offset_bytes + pair[0].len_bytes > pair[1].offset_bytes {
+            let reason = format!("the tensors {:?} and {:?} overlap", pair[0].name, pair[1].name);
+            return Err(Error::malformed(file, reason));
+        }
+    }
+    Ok(())
+}
+
+/// GGML's name for a tensor's type.
+fn type_name(type_id: u32) -> String {
+    let name = match type_id {
+        3 => "Q4_1",
+        6 => "Q5_0",
+        7 => "Q5_1",
+        9 => "Q8_1",
+        10 => "Q2_K",
+        11 => "Q3_K",
+        12 => "Q4_K",
+        13 => "Q5_K",
+        14 => "Q6_K",
+        15 => "Q8_K",
+        16 => "IQ2_XXS",
+        17 => "IQ2_XS",
+        18 => "IQ3_XXS",
+        19 => "IQ1_S",
+        20 => "IQ4_NL",
+        21 => "IQ3_S",
+        22 => "IQ2_S",
+        23 => "IQ4_XS",
+        24 => "I8",
+        25 => "I16",
+        26 => "I32",
+        27 => "I64",
+        28 => "F64",
+        29 => "IQ1_M",
+        34 => "TQ1_0",
+        35 => "TQ2_0",
+        39 => "MXFP4",
+        _ => return format!("GGML type {type_id}"),
+    };
+    name.to_owned()
+}
