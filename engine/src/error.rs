@@ -34,10 +34,12 @@ pub enum Error {
         file: String,
     },
     /// No model of that name or path.
-    #[error("there is no model {model:?}")]
+    #[error("there is no model {model:?}; there are: {available}")]
     UnknownModel {
         /// As the person named it.
         model: String,
+        /// The names that would have been found.
+        available: String,
     },
     /// A model whose block this engine does not know.
     #[error("the architecture {architecture:?} is not known; known are {known}")]
