@@ -13,7 +13,7 @@ mod rms_norm;
 mod rope;
 mod swiglu;
 
-pub use attention::Attention;
+pub use attention::{Attention, HEAD_DIM_MAX};
 pub use embed::Embed;
 pub use kv_write::KvWrite;
 pub use last_row::LastRow;

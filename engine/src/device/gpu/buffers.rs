@@ -1,0 +1,210 @@
+//! A program's tensors as buffers. A matrix that passes the binding limit lies in several parts of whole rows.
+
+use std::ops::Range;
+
+use crate::{
+    Error, Result,
+    plan::{Program, Slots, TensorDecl, TensorKind},
+    quant,
+    tensor::{Format, TensorId},
+};
+
+/// After so many bytes handed to the queue they are sent on, so that staging memory stays small.
+const FLUSH_BYTES: u64 = 32 << 20;
+
+/// Elements that a shader can address with 32 bits, with room to spare.
+const PART_ELEMENTS_MAX: u64 = 1 << 31;
+
+/// Some rows of a matrix.
+pub struct Part {
+    /// All numbers of the rows, then from `scales_word` on their scales, if the format has any.
+    pub buffer: wgpu::Buffer,
+    /// The first row, in the matrix.
+    pub first_row: u64,
+    /// How many rows.
+    pub rows: u64,
+    /// Where the scales begin, in words of 4 bytes.
+    pub scales_word: u32,
+}
+
+/// A tensor on the device.
+enum Stored {
+    /// F32 or U32.
+    Whole(wgpu::Buffer),
+    /// A matrix of weights.
+    Parts { parts: Vec<Part>, format: Format, columns: u64, rows: u64 },
+}
+
+/// All tensors of a program.
+pub struct Buffers {
+    tensors: Vec<Stored>,
+    unflushed_bytes: u64,
+}
+
+impl Buffers {
+    /// Allocates every tensor. Whether memory sufficed shows in the caller's error scope.
+    pub fn allocate(device: &wgpu::Device, program: &Program, max_binding_bytes: u64) -> Result<Self> {
+        let mut scratch = vec![None; program.tensors.len()];
+        for slot in Slots::assign(program).slots {
+            check_binding("scratch memory", slot.elements * 4, max_binding_bytes)?;
+            let buffer = storage(device, "scratch", slot.elements * 4);
+            for id in slot.tensors {
+                scratch[id.0 as usize] = Some(buffer.clone());
+            }
+        }
+        let mut tensors = Vec::with_capacity(program.tensors.len());
+        for (tensor, scratch) in program.tensors.iter().zip(scratch) {
+            tensors.push(match (tensor.kind, scratch) {
+                (TensorKind::Weight(format), _) => {
+                    let parts = parts(device, tensor, format, max_binding_bytes)?;
+                    Stored::Parts { parts, format, columns: tensor.columns, rows: tensor.rows }
+                }
+                (_, Some(buffer)) => Stored::Whole(buffer),
+                (_, None) => {
+                    check_binding(&tensor.label, tensor.bytes(), max_binding_bytes)?;
+                    Stored::Whole(storage(device, &tensor.label, tensor.bytes()))
+                }
+            });
+        }
+        Ok(Self { tensors, unflushed_bytes: 0 })
+    }
+
+    /// Bytes that a program takes on a device.
+    pub fn bytes(program: &Program) -> u64 {
+        let kept = program.tensors.iter().filter(|tensor| tensor.kind != TensorKind::Scratch).map(TensorDecl::bytes);
+        kept.sum::<u64>() + Slots::assign(program).bytes()
+    }
+
+    /// The buffer of a tensor that is not a matrix of weights.
+    pub fn whole(&self, id: TensorId) -> Result<&wgpu::Buffer> {
+        match self.tensors.get(id.0 as usize) {
+            Some(Stored::Whole(buffer)) => Ok(buffer),
+            _ => Err(Error::invalid("tensor", format!("%{} is not a state of this program", id.0))),
+        }
+    }
+
+    /// The parts of a matrix of weights; none for other tensors.
+    pub fn parts(&self, id: TensorId) -> &[Part] {
+        match &self.tensors[id.0 as usize] {
+            Stored::Parts { parts, .. } => parts,
+            Stored::Whole(_) => &[],
+        }
+    }
+
+    /// See [`crate::device::Device::upload`].
+    pub fn upload(
+        &mut self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        id: TensorId,
+        rows: Range<u64>,
+        bytes: &[u8],
+    ) -> Result<()> {
+        let Some(Stored::Parts { parts, format, columns, rows: all_rows }) = self.tensors.get(id.0 as usize) else {
+            return Err(Error::invalid("tensor", format!("%{} is not a weight of this program", id.0)));
+        };
+        let row_bytes = format.row_bytes(*columns).unwrap_or(0);
+        let count = rows.end.saturating_sub(rows.start);
+        if rows.end > *all_rows || !rows.start.is_multiple_of(2) || bytes.len() as u64 != count * row_bytes {
+            return Err(Error::invalid("rows", format!("{rows:?} with {} bytes do not fit %{}", bytes.len(), id.0)));
+        }
+        for part in parts {
+            let start = rows.start.max(part.first_row);
+            let end = rows.end.min(part.first_row + part.rows);
+            if start >= end {
+                continue;
+            }
+            let from = ((start - rows.start) * row_bytes) as usize;
+            let packed =
+                quant::repack(*format, *columns as usize, &bytes[from..from + ((end - start) * row_bytes) as usize]);
+            let row = start - part.first_row;
+            write(queue, &part.buffer, row * quant_row_bytes(*format, *columns), packed.quants);
+            write(queue, &part.buffer, u64::from(part.scales_word) * 4 + row * scale_row_bytes(*format, *columns), packed.scales);
+        }
+        self.unflushed_bytes += bytes.len() as u64;
+        if self.unflushed_bytes >= FLUSH_BYTES {
+            self.unflushed_bytes = 0;
+            queue.submit([]);
+            super::readback::wait(device);
+        }
+        Ok(())
+    }
+}
+
+/// Writes bytes, filled up to whole words: the queue takes nothing less. Only a matrix's last row ends off a word, and
+/// its part has room for the filling.
+fn write(queue: &wgpu::Queue, buffer: &wgpu::Buffer, at: u64, mut bytes: Vec<u8>) {
+    if bytes.is_empty() {
+        return;
+    }
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    queue.write_buffer(buffer, at, &bytes);
+}
+
+/// Bytes of a row's numbers on the device.
+fn quant_row_bytes(format: Format, columns: u64) -> u64 {
+    match format {
+        Format::F32 => columns * 4,
+        Format::F16 | Format::BF16 => columns * 2,
+        Format::Q8_0 => columns,
+        Format::Q4_0 => columns / 2,
+    }
+}
+
+/// Bytes of a row's scales on the device.
+fn scale_row_bytes(format: Format, columns: u64) -> u64 {
+    match format {
+        Format::F32 | Format::F16 | Format::BF16 => 0,
+        Format::Q8_0 | Format::Q4_0 => columns / 32 * 2,
+    }
+}
+
+fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding_bytes: u64) -> Result<Vec<Part>> {
+    let quants = quant_row_bytes(format, tensor.columns);
+    let scales = scale_row_bytes(format, tensor.columns);
+    // An even number of rows, so that every part's scales begin on a whole word.
+    let rows_max = (max_binding_bytes.saturating_sub(4) / (quants + scales)).min(PART_ELEMENTS_MAX / tensor.columns) & !1;
+    if rows_max == 0 {
+        check_binding(&tensor.label, 2 * (quants + scales) + 4, max_binding_bytes)?;
+    }
+    let mut parts = Vec::new();
+    let mut first_row = 0;
+    while first_row < tensor.rows {
+        let rows = rows_max.min(tensor.rows - first_row);
+        let quants_bytes = (quants * rows).next_multiple_of(4);
+        let bytes = quants_bytes + (scales * rows).next_multiple_of(4);
+        let buffer = storage(device, &tensor.label, bytes);
+        parts.push(Part { buffer, first_row, rows, scales_word: (quants_bytes / 4) as u32 });
+        first_row += rows;
+    }
+    Ok(parts)
+}
+
+fn storage(device: &wgpu::Device, label: &str, bytes: u64) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes.next_multiple_of(16).max(16),
+        usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC,
+        mapped_at_creation: false,
+    })
+}
+
+fn check_binding(label: &str, bytes: u64, max_binding_bytes: u64) -> Result<()> {
+    if bytes <= max_binding_bytes {
+        return Ok(());
+    }
+    Err(Error::OutOfMemory {
+        what: format!("one buffer of the GPU ({label})"),
+        requested_bytes: bytes,
+        available_bytes: max_binding_bytes,
+    })
+}
+
+/// Whether `count` elements of 4 bytes from `at` on lie within the buffer.
+pub fn check_range(buffer: &wgpu::Buffer, at: u64, count: u64) -> Result<()> {
+    let end = at.checked_add(count).and_then(|end| end.checked_mul(4));
+    if end.is_none_or(|end| end > buffer.size()) {
+        return Err(Error::invalid("elements", format!("{count} from {at} on lie beyond the tensor")));
+    }
+    Ok(())
+}

@@ -1,0 +1,161 @@
+//! A GPU through wgpu: the same code natively and in a browser.
+
+mod adapter;
+mod buffers;
+mod fault;
+mod pipelines;
+mod readback;
+mod replay;
+
+use std::ops::Range;
+
+use crate::{
+    Error, Result,
+    kernel::Step,
+    plan::Program,
+    protocol::AdapterReport,
+    tensor::TensorId,
+};
+use buffers::Buffers;
+use fault::Faults;
+use pipelines::Pipelines;
+use replay::Replay;
+
+pub use adapter::is_worth_using;
+
+/// How to open a GPU. The defaults take what the adapter offers; the rest is for tests and for stepping down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuOptions {
+    /// Which adapter, as an index into [`GpuDevice::adapters`]. None: the best.
+    pub adapter: Option<usize>,
+    /// Whether to use subgroups. None: if the adapter has them.
+    pub subgroups: Option<bool>,
+    /// Split tensors as if no more could be bound at once, in bytes.
+    pub max_binding_bytes: Option<u64>,
+}
+
+/// A GPU with a program on it.
+pub struct GpuDevice {
+    report: AdapterReport,
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    faults: Faults,
+    pipelines: Pipelines,
+    max_binding_bytes: u64,
+    loaded: Option<Loaded>,
+}
+
+/// What [`GpuDevice::prepare`] makes.
+struct Loaded {
+    buffers: Buffers,
+    replay: Replay,
+}
+
+impl GpuDevice {
+    /// What GPUs there are, best first. A browser shows one at most.
+    pub async fn adapters() -> Vec<AdapterReport> {
+        adapter::find().await.iter().map(adapter::report).collect()
+    }
+
+    /// Opens a GPU.
+    pub async fn open(options: &GpuOptions) -> Result<Self> {
+        let adapters = adapter::find().await;
+        let chosen = adapters.get(options.adapter.unwrap_or(0)).ok_or_else(|| Error::NoDevice {
+            wanted: "GPU".into(),
+            reason: adapter::absence_reason(&adapters, options.adapter),
+        })?;
+        let report = adapter::report(chosen);
+        let (device, queue) = adapter::open(chosen).await?;
+        let faults = Faults::watch(&device);
+        let subgroups = options.subgroups.unwrap_or(true) && device.features().contains(wgpu::Features::SUBGROUP);
+        let limit = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
+        Ok(Self {
+            report,
+            pipelines: Pipelines::new(subgroups),
+            max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
+            device,
+            queue,
+            faults,
+            loaded: None,
+        })
+    }
+
+    /// The GPU's name.
+    pub fn name(&self) -> String {
+        self.report.name.clone()
+    }
+
+    /// What the GPU is.
+    pub fn report(&self) -> &AdapterReport {
+        &self.report
+    }
+
+    /// Loses the device as a driver's crash would, so that tests can see what follows.
+    pub fn lose_for_test(&self) {
+        self.device.destroy();
+    }
+
+    /// See [`super::Device::prepare`].
+    pub async fn prepare(&mut self, program: &Program) -> Result<()> {
+        self.faults.check()?;
+        self.loaded = None;
+        let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+        let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
+        let prepared = Buffers::allocate(&self.device, program, self.max_binding_bytes).map(|buffers| {
+            let replay = Replay::build(&self.device, &self.queue, &mut self.pipelines, program, &buffers);
+            Loaded { buffers, replay }
+        });
+        let invalid = validation.pop().await;
+        let refused = memory.pop().await;
+        self.faults.check()?;
+        if refused.is_some() {
+            return Err(Error::OutOfMemory {
+                what: format!("the model on {}", self.report.name),
+                requested_bytes: Buffers::bytes(program),
+                available_bytes: 0,
+            });
+        }
+        if let Some(error) = invalid {
+            return Err(Error::DeviceFault { reason: error.to_string() });
+        }
+        self.loaded = Some(prepared?);
+        Ok(())
+    }
+
+    /// See [`super::Device::upload`].
+    pub fn upload(&mut self, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
+        self.faults.check()?;
+        let Self { device, queue, loaded, .. } = self;
+        loaded.as_mut().ok_or(Error::NotLoaded)?.buffers.upload(device, queue, id, rows, bytes)
+    }
+
+    /// See [`super::Device::write`].
+    pub fn write(&mut self, id: TensorId, at: u64, values: &[f32]) -> Result<()> {
+        self.faults.check()?;
+        let loaded = self.loaded.as_ref().ok_or(Error::NotLoaded)?;
+        let buffer = loaded.buffers.whole(id)?;
+        buffers::check_range(buffer, at, values.len() as u64)?;
+        self.queue.write_buffer(buffer, at * 4, bytemuck::cast_slice(values));
+        Ok(())
+    }
+
+    /// See [`super::Device::run`].
+    pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        self.faults.check()?;
+        let loaded = self.loaded.as_ref().ok_or(Error::NotLoaded)?;
+        loaded.replay.run(&self.device, &self.queue, plan, step, ids)?;
+        self.faults.check()
+    }
+
+    /// See [`super::Device::read`].
+    pub async fn read(&mut self, id: TensorId, elements: Range<u64>) -> Result<Vec<f32>> {
+        self.faults.check()?;
+        let loaded = self.loaded.as_ref().ok_or(Error::NotLoaded)?;
+        let buffer = loaded.buffers.whole(id)?;
+        buffers::check_range(buffer, elements.start, elements.end.saturating_sub(elements.start))?;
+        let values = readback::read(&self.device, &self.queue, buffer, elements).await;
+        // A lost device explains a failed read better than the read itself does.
+        self.faults.check()?;
+        values
+    }
+}

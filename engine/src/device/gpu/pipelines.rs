@@ -1,0 +1,86 @@
+//! Compiled shaders, each once.
+
+use std::collections::HashMap;
+
+use crate::kernel::{Access, Variant, shader::Kernel};
+use crate::tensor::Format;
+
+/// A compiled shader and how its bindings are laid out.
+#[derive(Clone)]
+pub struct Compiled {
+    /// The shader.
+    pub pipeline: wgpu::ComputePipeline,
+    /// Its bindings.
+    pub layout: wgpu::BindGroupLayout,
+}
+
+/// The shaders compiled so far.
+pub struct Pipelines {
+    subgroups: bool,
+    compiled: HashMap<Variant, Compiled>,
+}
+
+impl Pipelines {
+    /// With or without subgroups.
+    pub fn new(subgroups: bool) -> Self {
+        Self { subgroups, compiled: HashMap::new() }
+    }
+
+    /// The pipeline of a kernel for weights of that format.
+    pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel, format: Option<Format>) -> Compiled {
+        let variant = Variant { kernel, format, subgroups: self.subgroups };
+        self.compiled.entry(variant).or_insert_with(|| compile(device, variant)).clone()
+    }
+}
+
+fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
+    let label = Some(variant.kernel.name());
+    // The build script made every permutation of every kernel; an empty text would show as a validation error.
+    let source = wgpu::ShaderSource::Wgsl(variant.source().unwrap_or_default().into());
+    let checks = if cfg!(target_arch = "wasm32") {
+        wgpu::ShaderRuntimeChecks::checked()
+    } else {
+        wgpu::ShaderRuntimeChecks::unchecked()
+    };
+    let descriptor = wgpu::ShaderModuleDescriptor { label, source };
+    // SAFETY: the shaders are our own and validated by the build script. What they index with comes from `Params`,
+    // which the plan's recorder derives from checked shapes, and from `Step`, which the session keeps within the
+    // context; token numbers are compared with the table's rows in the shader itself.
+    let module = unsafe { device.create_shader_module_trusted(descriptor, checks) };
+    let uniform = wgpu::BufferBindingType::Uniform;
+    let storage = variant
+        .kernel
+        .bindings()
+        .iter()
+        .map(|access| wgpu::BufferBindingType::Storage { read_only: *access == Access::Read });
+    let entries: Vec<wgpu::BindGroupLayoutEntry> = [uniform, uniform]
+        .into_iter()
+        .chain(storage)
+        .enumerate()
+        .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+            binding: binding as u32,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        })
+        .collect();
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label, entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label,
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+        label,
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            // Each kernel writes shared memory before it reads it.
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        },
+        cache: None,
+    });
+    Compiled { pipeline, layout }
+}
