@@ -1,0 +1,3 @@
+//! What the tests share: the tidiness checker, the golden files, the devices there are, and numbers to compare with.
+
+pub mod tidy;
