@@ -1,5 +1,9 @@
 //! Between text and tokens: tokenizer, chat template, and text that arrives a few bytes at a time.
 
+mod gguf_vocab;
+mod guard;
+mod hf_config;
+mod spelling;
 mod stream;
 mod template;
 mod tokenizer;

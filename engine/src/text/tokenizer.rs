@@ -1,10 +1,17 @@
 //! Text to tokens.
 
+use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, tokenizer::Tokenizer as Inner};
+
+use super::{
+    ChatTemplate, gguf_vocab,
+    guard::{Guard, Specials},
+    hf_config::HfConfig,
+    spelling::{Spelling, TokenBytes},
+};
 use crate::{
     Error, Result,
     file::{Documents, GgufMetadata},
     protocol::ChatMessage,
-    text::ChatTemplate,
 };
 
 /// How a text becomes tokens.
@@ -16,78 +23,234 @@ pub struct EncodeOptions {
     pub add_special: bool,
 }
 
+impl EncodeOptions {
+    /// For a text as a person typed it: the model's own beginning, and no special tokens out of spellings.
+    pub const PROMPT: Self = Self { parse_special: false, add_special: true };
+    /// As the model's own tokenizer does it, spelled-out special tokens included.
+    pub const ALL_SPECIAL: Self = Self { parse_special: true, add_special: true };
+    /// The text alone, letter by letter.
+    pub const PLAIN: Self = Self { parse_special: false, add_special: false };
+}
+
 /// Cuts text into tokens as the model was trained to.
+///
+/// Special tokens (where a turn begins, where it ends) come from three places only: the model's own beginning, the chat
+/// template, and a text that the caller declares to be trusted with [`EncodeOptions::parse_special`]. What a person
+/// writes never becomes one, whatever it spells out; [`Self::encode_chat`] keeps to that too. Tokens that were added
+/// to the vocabulary without being special (`<think>` in some models) are recognised everywhere.
 pub struct Tokenizer {
+    inner: Inner,
+    tokens: TokenBytes,
+    specials: Specials,
+    leading_spaces: usize,
+    /// What stands before each text.
+    prefix: Vec<u32>,
     bos: Option<u32>,
     end_of_turn: Vec<u32>,
 }
 
+/// What the tokenizers crate says, as this engine's error.
+fn failed(error: impl ToString) -> Error {
+    Error::Tokenizer { reason: error.to_string() }
+}
+
 impl Tokenizer {
-    /// From whatever an opened model brought.
+    /// From whatever an opened model brought. A GGUF file's own tokenizer counts; where this engine does not know its
+    /// kind, a `tokenizer.json` beside the file is used.
     pub fn from_documents(documents: &Documents) -> Result<Self> {
         match documents {
-            Documents::HuggingFace { tokenizer, .. } => Self::from_json(tokenizer),
-            Documents::Gguf { metadata, .. } => Self::from_gguf(metadata),
+            Documents::HuggingFace { config, tokenizer, tokenizer_config, generation_config, .. } => {
+                let config = HfConfig::parse(tokenizer_config.as_deref(), generation_config.as_deref(), Some(config))?;
+                Self::from_hf(tokenizer, &config)
+            }
+            Documents::Gguf { metadata, tokenizer, tokenizer_config } => match (Self::from_gguf(metadata), tokenizer) {
+                (Err(Error::Tokenizer { .. }), Some(tokenizer)) => {
+                    let mut built =
+                        Self::from_hf(tokenizer, &HfConfig::parse(tokenizer_config.as_deref(), None, None)?)?;
+                    let (_, end_of_turn) = gguf_vocab::turn_ids(metadata, built.vocab_size())?;
+                    built.end_of_turn.extend(end_of_turn);
+                    built.end_of_turn.sort_unstable();
+                    built.end_of_turn.dedup();
+                    Ok(built)
+                }
+                (built, _) => built,
+            },
         }
     }
 
-    /// From the text of a `tokenizer.json`.
+    /// From the text of a `tokenizer.json` alone.
     pub fn from_json(tokenizer_json: &str) -> Result<Self> {
-        let _ = tokenizer_json;
-        Err(Error::Tokenizer { reason: "not read yet".to_owned() })
+        Self::from_hf(tokenizer_json, &HfConfig::default())
     }
 
-    /// From the metadata of a GGUF file.
+    /// From the metadata of a GGUF file alone.
     pub fn from_gguf(metadata: &GgufMetadata) -> Result<Self> {
-        let _ = metadata;
-        Err(Error::Tokenizer { reason: "not read yet".to_owned() })
+        let vocab = gguf_vocab::build(metadata)?;
+        let mut tokenizer = Self::from_inner(vocab.inner)?;
+        let (bos, mut end_of_turn) = gguf_vocab::turn_ids(metadata, tokenizer.vocab_size())?;
+        end_of_turn.extend(tokenizer.conventional_ends());
+        end_of_turn.sort_unstable();
+        end_of_turn.dedup();
+        tokenizer.bos = bos;
+        tokenizer.prefix = bos.filter(|_| vocab.add_bos).into_iter().collect();
+        tokenizer.end_of_turn = end_of_turn;
+        Ok(tokenizer)
+    }
+
+    /// From a `tokenizer.json` and what the files beside it say.
+    fn from_hf(tokenizer_json: &str, config: &HfConfig) -> Result<Self> {
+        let mut inner: Inner = tokenizer_json.parse().map_err(failed)?;
+        inner.with_truncation(None).map_err(failed)?.with_padding(None);
+        let mut tokenizer = Self::from_inner(inner)?;
+        tokenizer.prefix = tokenizer.probe_prefix()?;
+        tokenizer.bos = match &config.bos_token {
+            Some(token) => tokenizer.id_of(token),
+            None => config.bos_id.filter(|id| tokenizer.token_bytes(*id).is_some()),
+        };
+        match (config.add_bos, tokenizer.bos) {
+            (Some(true), Some(bos)) if tokenizer.prefix.is_empty() => tokenizer.prefix = vec![bos],
+            (Some(false), Some(bos)) if tokenizer.prefix == [bos] => tokenizer.prefix.clear(),
+            _ => {}
+        }
+        let eos = config.eos_token.as_deref().and_then(|token| tokenizer.id_of(token));
+        let mut end_of_turn: Vec<u32> = config.eos_ids.iter().copied().chain(eos).collect();
+        if config.eos_ids.is_empty() {
+            end_of_turn.extend(tokenizer.conventional_ends());
+        }
+        end_of_turn.retain(|id| tokenizer.token_bytes(*id).is_some());
+        end_of_turn.sort_unstable();
+        end_of_turn.dedup();
+        tokenizer.end_of_turn = end_of_turn;
+        Ok(tokenizer)
+    }
+
+    /// Derives from a tokenizer what each of its tokens stands for.
+    fn from_inner(inner: Inner) -> Result<Self> {
+        let decoder = serde_json::to_value(inner.get_decoder()).map_err(failed)?;
+        let spelling = Spelling::from_decoder(&decoder)?;
+        let mut tokens = TokenBytes::default();
+        for (token, id) in inner.get_vocab(false) {
+            tokens.insert(id, &token, &spelling)?;
+        }
+        let mut specials = Vec::new();
+        for (id, token) in inner.get_added_vocabulary().get_added_tokens_decoder() {
+            tokens.insert_added(*id, &token.content, token.special)?;
+            if token.special {
+                specials.push(token.content.clone());
+            }
+        }
+        Ok(Self {
+            inner,
+            tokens,
+            specials: Specials::new(specials.into_iter()),
+            leading_spaces: spelling.leading_spaces,
+            prefix: Vec::new(),
+            bos: None,
+            end_of_turn: Vec::new(),
+        })
+    }
+
+    /// What the tokenizer's post-processor puts before a text.
+    fn probe_prefix(&self) -> Result<Vec<u32>> {
+        const PROBE: &str = "a";
+        let bare = self.encode(PROBE, EncodeOptions::PLAIN)?;
+        let mut whole = self.inner.encode_fast(PROBE, true).map_err(failed)?.get_ids().to_vec();
+        let start = whole.windows(bare.len().max(1)).position(|window| window == bare);
+        whole.truncate(start.unwrap_or(0));
+        Ok(whole)
+    }
+
+    /// Special tokens that end an answer by their name, for models that do not list theirs.
+    fn conventional_ends(&self) -> Vec<u32> {
+        const NAMES: [&str; 9] = [
+            "<|end|>",
+            "<|endoftext|>",
+            "<|end_of_text|>",
+            "<|eot_id|>",
+            "<|eom_id|>",
+            "<|im_end|>",
+            "<end_of_turn>",
+            "<EOT>",
+            "</s>",
+        ];
+        NAMES.iter().filter_map(|name| self.id_of(name)).filter(|id| self.is_special(*id)).collect()
     }
 
     /// The tokens of a text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
-        let _ = (text, options);
-        Err(Error::Tokenizer { reason: "not read yet".to_owned() })
+        let mut ids = if options.add_special { self.prefix.clone() } else { Vec::new() };
+        if options.parse_special {
+            ids.extend(self.encode_guarded(text, None)?);
+        } else {
+            let guard = self.guard([text].into_iter())?;
+            ids.extend(self.encode_guarded(&guard.protect(text, &self.specials), Some(guard))?);
+        }
+        Ok(ids)
     }
 
     /// The tokens of a conversation, rendered with the template. A special token that a message's content spells out
-    /// stays plain text; only the template makes special tokens.
+    /// stays plain text; only the template makes special tokens, the first of a text included.
     pub fn encode_chat(
         &self,
         template: &ChatTemplate,
         messages: &[ChatMessage],
         add_generation_prompt: bool,
     ) -> Result<Vec<u32>> {
-        let _ = (template, messages, add_generation_prompt);
-        Err(Error::Tokenizer { reason: "not read yet".to_owned() })
+        let contents = messages.iter().map(|message| message.content.as_str());
+        let guard = self.guard(contents.chain([template.source()]))?;
+        let guarded: Vec<_> = messages
+            .iter()
+            .map(|message| ChatMessage { role: message.role, content: guard.protect(&message.content, &self.specials) })
+            .collect();
+        self.encode_guarded(&template.render(&guarded, add_generation_prompt)?, Some(guard))
+    }
+
+    fn guard<'a>(&self, texts: impl Iterator<Item = &'a str> + Clone) -> Result<Guard> {
+        Guard::absent_from(texts).ok_or_else(|| failed("the text uses all of Unicode's noncharacters U+FDD0 to U+FDEF"))
+    }
+
+    /// The pipeline of the tokenizers crate, with one step between its first and its second: the guard's marks go.
+    fn encode_guarded(&self, text: &str, guard: Option<Guard>) -> Result<Vec<u32>> {
+        let added = self.inner.get_added_vocabulary();
+        let mut pieces = added.extract_and_normalize(self.inner.get_normalizer(), text);
+        if let Some(guard) = guard {
+            pieces.normalize(|piece| piece.replace(guard.mark(), "")).map_err(failed)?;
+        }
+        if let Some(pre_tokenizer) = self.inner.get_pre_tokenizer() {
+            pre_tokenizer.pre_tokenize(&mut pieces).map_err(failed)?;
+        }
+        let model = self.inner.get_model();
+        pieces.tokenize(|piece| model.tokenize(piece.get())).map_err(failed)?;
+        let splits = pieces.get_splits(OffsetReferential::Normalized, OffsetType::None);
+        Ok(splits.iter().filter_map(|(_, _, tokens)| tokens.as_ref()).flatten().map(|token| token.id).collect())
     }
 
     /// The text of tokens, special ones hidden: what a [`super::TextStream`] gives for them in all.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let _ = ids;
-        String::new()
+        let mut stream = super::TextStream::new();
+        let mut text: String = ids.iter().map(|id| stream.push(self, *id)).collect();
+        text.push_str(&stream.finish());
+        text
     }
 
     /// The token of that spelling, added and special tokens included.
     pub fn id_of(&self, token: &str) -> Option<u32> {
-        let _ = token;
-        None
+        self.inner.token_to_id(token)
     }
 
     /// The bytes that a token stands for; `None` if there is no such token. A special token's are its spelling.
     pub fn token_bytes(&self, id: u32) -> Option<&[u8]> {
-        let _ = id;
-        None
+        self.tokens.get(id)
     }
 
     /// Whether a token is special: hidden in text, and never made from a message's content.
     pub fn is_special(&self, id: u32) -> bool {
-        let _ = id;
-        false
+        self.tokens.is_special(id)
     }
 
-    /// One more than the greatest id.
+    /// One more than the greatest id. The model's table of embeddings may have more rows.
     pub fn vocab_size(&self) -> usize {
-        0
+        self.tokens.len()
     }
 
     /// The token with which texts begin, if the model names one.
@@ -95,8 +258,13 @@ impl Tokenizer {
         self.bos
     }
 
-    /// The tokens that end an answer, in no order.
+    /// The tokens that end an answer, in rising order.
     pub fn end_of_turn(&self) -> &[u32] {
         &self.end_of_turn
+    }
+
+    /// How many spaces the tokenizer puts before a text.
+    pub(super) fn leading_spaces(&self) -> usize {
+        self.leading_spaces
     }
 }
