@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 
 import { svelte } from '@sveltejs/vite-plugin-svelte';
@@ -35,8 +37,8 @@ function engineAndModels(): Plugin {
     configureServer(server) {
       server.middlewares.use('/models', models);
       // The engine's socket is not here: refuse at once, so that the page need not wait to find out.
-      server.httpServer?.on('upgrade', (request, socket) => {
-        if (request.url?.startsWith('/v1/') === true && process.env['HEARTH_SERVE'] === undefined) socket.destroy();
+      server.httpServer?.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
+        if (request.url?.startsWith('/v1/') === true && process.env.HEARTH_SERVE === undefined) socket.destroy();
       });
     },
     configurePreviewServer(server) {
@@ -46,7 +48,7 @@ function engineAndModels(): Plugin {
 }
 
 /** With HEARTH_SERVE=http://127.0.0.1:8080 the page in development speaks to a running `hearth serve`. */
-const served = process.env['HEARTH_SERVE'];
+const served = process.env.HEARTH_SERVE;
 
 export default defineConfig(({ mode }) => ({
   plugins: [svelte(), ...(mode === 'test' ? [] : [engineAndModels()])],

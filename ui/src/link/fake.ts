@@ -1,0 +1,185 @@
+// A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import type { Link, LinkKind, SendOptions } from './link';
+import { LinkError } from './link';
+import { PROTOCOL_VERSION } from './protocol.gen';
+import type {
+  AdapterReport,
+  Done,
+  Event,
+  Failure,
+  GenerateRequest,
+  Loaded,
+  LoadRequest,
+  ProbeReport,
+  Request,
+  Route,
+} from './protocol.gen';
+
+export function fakeAdapter(change: Partial<AdapterReport> = {}): AdapterReport {
+  return {
+    name: 'Example Graphics 9000',
+    backend: 'Vulkan',
+    kind: 'DiscreteGpu',
+    driver: 'example 1.2.3',
+    is_software: false,
+    features: ['shader-f16', 'subgroup'],
+    limits: {
+      max_buffer_bytes: 1 << 30,
+      max_storage_binding_bytes: 1 << 27,
+      max_workgroup_storage_bytes: 16384,
+      max_workgroup_invocations: 256,
+      subgroup_size_min: 32,
+      subgroup_size_max: 32,
+    },
+    ...change,
+  };
+}
+
+export function fakeReport(change: Partial<ProbeReport> = {}): ProbeReport {
+  return {
+    protocol_version: PROTOCOL_VERSION,
+    engine_version: '0.1.0',
+    platform: 'linux x86_64',
+    adapters: [],
+    no_adapter_reason: null,
+    cpu: { name: 'Example CPU', simd: 'avx2', cores: 8, threads: 8 },
+    memory: { total_bytes: 16e9, available_bytes: 9e9 },
+    recommended: { device: 'cpu', reason: 'no GPU was found' },
+    ...change,
+  };
+}
+
+export function fakeLoaded(route: Route, change: Partial<Loaded> = {}): Loaded {
+  return {
+    model: 'hearth-tiny',
+    architecture: 'LlamaForCausalLM',
+    parameters: 9_400_000,
+    weights_bytes: 18_800_000,
+    context_tokens: 1024,
+    has_chat_template: true,
+    route,
+    adapter: route.endsWith('gpu') ? 'Example Graphics 9000' : 'avx2',
+    reason: 'as asked',
+    load_ms: 412,
+    ...change,
+  };
+}
+
+export function fakeDone(route: Route, change: Partial<Done> = {}): Done {
+  return {
+    route,
+    adapter: 'avx2',
+    prompt_tokens: 12,
+    cached_tokens: 0,
+    tokens: 3,
+    first_token_ms: 84,
+    decode_tokens_per_s: 41.8,
+    stop_reason: 'end_of_turn',
+    ...change,
+  };
+}
+
+export interface FakeEngine {
+  readonly report: ProbeReport;
+  /** Whether the engine is in the page or outside of it: it names the routes. */
+  readonly side: 'webview' | 'native';
+  /** What is answered to a request to generate. */
+  readonly answer: (request: GenerateRequest) => string;
+  /** Awaited before each event that takes time in a real engine. */
+  readonly pause: (what: 'load' | 'prefill' | 'token') => Promise<void>;
+  /** Instead of what would have come: the request fails. */
+  readonly failure?: (request: Request) => Failure | undefined;
+}
+
+function* tokensOf(text: string): Generator<string> {
+  for (const match of text.matchAll(/\s*\S+|\s+$/g)) yield match[0];
+}
+
+async function* load(engine: FakeEngine, request: LoadRequest, signal: AbortSignal): AsyncGenerator<Event> {
+  const total_bytes = 18_800_000;
+  yield { type: 'loading', stage: 'opening', done_bytes: 0, total_bytes: 0, elapsed_ms: 4 };
+  for (let step = 1; step <= 10; step += 1) {
+    await engine.pause('load');
+    if (signal.aborted) {
+      yield { type: 'failed', code: 'cancelled', message: 'stopped on request', hint: 'Ask again when you like.' };
+      return;
+    }
+    const done_bytes = (total_bytes * step) / 10;
+    yield { type: 'loading', stage: 'weights', done_bytes, total_bytes, elapsed_ms: step * 40 };
+  }
+  const route: Route = `${engine.side}-${request.device === 'gpu' ? 'gpu' : 'cpu'}`;
+  yield { type: 'loaded', ...fakeLoaded(route) };
+}
+
+async function* generate(
+  engine: FakeEngine,
+  request: GenerateRequest,
+  route: Route,
+  signal: AbortSignal,
+): AsyncGenerator<Event> {
+  await engine.pause('prefill');
+  yield { type: 'prefilled', done_tokens: 12, prompt_tokens: 12 };
+  let tokens = 0;
+  for (const text of tokensOf(engine.answer(request))) {
+    await engine.pause('token');
+    if (signal.aborted) break;
+    tokens += 1;
+    yield { type: 'token', id: tokens, text };
+  }
+  yield { type: 'done', ...fakeDone(route, { tokens, stop_reason: signal.aborted ? 'cancelled' : 'end_of_turn' }) };
+}
+
+/** A link to an engine that follows a script. */
+export class FakeLink implements Link {
+  readonly kind: LinkKind;
+  readonly #engine: FakeEngine | Failure;
+  /** What has been asked, in order. */
+  readonly requests: Request[] = [];
+  /** How often the link was closed. */
+  closed = 0;
+  #route: Route = 'native-cpu';
+
+  constructor(kind: LinkKind, engine: FakeEngine | Failure) {
+    this.kind = kind;
+    this.#engine = engine;
+  }
+
+  open(): Promise<void> {
+    return 'code' in this.#engine ? Promise.reject(new LinkError(this.#engine)) : Promise.resolve();
+  }
+
+  close(): void {
+    this.closed += 1;
+  }
+
+  async *send(request: Request, options: SendOptions = {}): AsyncGenerator<Event> {
+    const engine = this.#engine;
+    if ('code' in engine) return;
+    const signal = options.signal ?? new AbortController().signal;
+    this.requests.push(request);
+    const failure = engine.failure?.(request);
+    if (failure !== undefined) {
+      yield { type: 'failed', ...failure };
+      return;
+    }
+    switch (request.type) {
+      case 'probe':
+        yield { type: 'probed', ...engine.report };
+        return;
+      case 'load':
+        for await (const event of load(engine, request, signal)) {
+          if (event.type === 'loaded') this.#route = event.route;
+          yield event;
+        }
+        return;
+      case 'generate':
+        yield* generate(engine, request, this.#route, signal);
+        return;
+      case 'cancel':
+        yield { type: 'cancelling' };
+        return;
+      case 'unload':
+        yield { type: 'unloaded' };
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import type { Event, Failure, Request } from './protocol.gen';
+
+/** How a link reaches an engine: a worker of this page, Tauri's commands, or a WebSocket to `hearth serve`. */
+export type LinkKind = 'worker' | 'native' | 'socket';
+
+export interface SendOptions {
+  /** Aborting asks the engine to stop; the events go on until the engine has said how it ended. */
+  readonly signal?: AbortSignal;
+}
+
+/** One engine, wherever it is. The rest of the window knows engines only through this. */
+export interface Link {
+  readonly kind: LinkKind;
+  /** Makes the engine reachable; a second call joins the first. Rejects with a {@link LinkError}. */
+  open(): Promise<void>;
+  /** Lets the engine go and fails what is still open; `open` may be called again. */
+  close(): void;
+  /**
+   * Sends a request. The events end with a terminal one and never throw: whatever goes wrong arrives as `failed`.
+   * Leaving the loop early cancels the request.
+   */
+  send(request: Request, options?: SendOptions): AsyncIterable<Event>;
+}
+
+/** Why a link could not be opened. */
+export class LinkError extends Error {
+  readonly failure: Failure;
+
+  constructor(failure: Failure) {
+    super(failure.message);
+    this.name = 'LinkError';
+    this.failure = failure;
+  }
+}

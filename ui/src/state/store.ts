@@ -1,0 +1,65 @@
+import type { Done } from '../link/protocol.gen';
+import type { AnswerState, Conversation, Message } from './conversation';
+import { EMPTY } from './conversation';
+
+/** The part of localStorage that is used. It may be full, or forbidden: then nothing is kept, and nothing breaks. */
+export type Storage = Pick<globalThis.Storage, 'getItem' | 'setItem' | 'removeItem'>;
+
+const PREFIX = 'hearth.v1.';
+
+export class Store {
+  readonly #storage: Storage | undefined;
+
+  constructor(storage: Storage | undefined) {
+    this.#storage = storage;
+  }
+
+  /** This page's own storage, if it may be used. */
+  static ofPage(): Store {
+    try {
+      return new Store(globalThis.localStorage);
+    } catch {
+      return new Store(undefined);
+    }
+  }
+
+  read(key: string): unknown {
+    try {
+      const text = this.#storage?.getItem(PREFIX + key) ?? null;
+      return text === null ? undefined : JSON.parse(text);
+    } catch {
+      return undefined;
+    }
+  }
+
+  write(key: string, value: unknown): void {
+    try {
+      if (value === undefined) this.#storage?.removeItem(PREFIX + key);
+      else this.#storage?.setItem(PREFIX + key, JSON.stringify(value));
+    } catch {
+      // A full or forbidden store costs the memory of this visit, not the visit.
+    }
+  }
+}
+
+function readMessage(stored: unknown, id: number): Message | undefined {
+  if (typeof stored !== 'object' || stored === null) return undefined;
+  const { role, content, mode, state, stats } = stored as Record<string, unknown>;
+  if (typeof content !== 'string') return undefined;
+  if (role === 'user') return { id, role, content, mode: mode === 'text' ? 'text' : 'chat' };
+  if (role !== 'assistant') return undefined;
+  // What was still being written when the page went away was cut off there.
+  const ended: AnswerState = state === 'complete' || state === 'failed' ? state : 'stopped';
+  const message = { id, role, content, state: ended } as const;
+  return typeof stats === 'object' && stats !== null ? { ...message, stats: stats as Done } : message;
+}
+
+/** A conversation out of anything that was stored; what cannot be read is left out. */
+export function readConversation(stored: unknown): Conversation {
+  if (typeof stored !== 'object' || stored === null) return EMPTY;
+  const { messages, contextStart } = stored as Record<string, unknown>;
+  if (!Array.isArray(messages)) return EMPTY;
+  const read = messages.flatMap((message: unknown, at) => readMessage(message, at + 1) ?? []);
+  const start = typeof contextStart === 'number' && Number.isInteger(contextStart) ? contextStart : 0;
+  return { messages: read, contextStart: start >= 0 && start < read.length ? start : 0 };
+}

@@ -1,0 +1,54 @@
+// The engine's worker: carries envelopes between the page and the WebAssembly, and nothing else.
+import init, { WebEngine } from 'hearth-engine-wasm';
+
+import { describe, linkFailure } from '../link/failure';
+import type { EventEnvelope, RequestEnvelope } from '../link/protocol.gen';
+import type { FromWorker, ToWorker } from './messages';
+import { askForSubgroups } from './subgroups';
+
+const HINT = 'Try again: the engine starts anew. If it happens again, choose another route.';
+
+/** The part of a worker's global scope that is used; TypeScript's DOM library describes a window's. */
+const scope = globalThis as unknown as {
+  postMessage(message: FromWorker): void;
+  addEventListener(type: 'message', listener: (message: MessageEvent<ToWorker>) => void): void;
+};
+
+let engine: Promise<WebEngine> | undefined;
+
+async function start(options: { allowGpu: boolean; modelBase: string }): Promise<WebEngine> {
+  askForSubgroups(globalThis);
+  await init();
+  return WebEngine.create(options);
+}
+
+/** After a trap the WebAssembly's memory may be in any state: the page has to start another worker. */
+function die(what: string, thrown: unknown): void {
+  scope.postMessage({ kind: 'died', failure: linkFailure(`${what}: ${describe(thrown)}`, HINT) });
+}
+
+async function handle(envelope: RequestEnvelope): Promise<void> {
+  const started = await engine;
+  if (started === undefined) return;
+  await started.handle(JSON.stringify(envelope), (event) => {
+    scope.postMessage({ kind: 'event', envelope: JSON.parse(event) as EventEnvelope });
+  });
+}
+
+scope.addEventListener('message', ({ data }) => {
+  if (data.kind === 'request') {
+    handle(data.envelope).catch((thrown: unknown) => {
+      die('the engine in this page stopped', thrown);
+    });
+    return;
+  }
+  engine = start({ allowGpu: data.allowGpu, modelBase: data.modelBase });
+  engine.then(
+    () => {
+      scope.postMessage({ kind: 'opened' });
+    },
+    (thrown: unknown) => {
+      die('the engine in this page could not start', thrown);
+    },
+  );
+});
