@@ -8,6 +8,7 @@ pub mod device;
 pub mod error;
 pub mod file;
 pub mod kernel;
+pub mod memory;
 pub mod model;
 pub mod plan;
 pub mod profile;

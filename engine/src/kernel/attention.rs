@@ -61,9 +61,11 @@ impl Attention {
         let start = kv_head * self.params.context as usize * head_dim;
         let span = start..start + visible as usize * head_dim;
         scores.clear();
-        scores.extend(keys[span.clone()].chunks_exact(head_dim).map(|key| {
-            key.iter().zip(query).map(|(key, query)| key * (query * self.params.scale)).sum::<f32>()
-        }));
+        scores.extend(
+            keys[span.clone()]
+                .chunks_exact(head_dim)
+                .map(|key| key.iter().zip(query).map(|(key, query)| key * (query * self.params.scale)).sum::<f32>()),
+        );
         let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut total = 0.0;
         out.fill(0.0);

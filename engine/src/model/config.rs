@@ -190,7 +190,10 @@ impl ModelConfig {
                 theta: rope.as_ref().and_then(|rope| rope.rope_theta).or(hf.rope_theta).unwrap_or(10_000.0),
                 rotary: head_dim,
                 interleaved: false,
-                scaling: scaling(rope.as_ref().and_then(|rope| rope.rope_type.as_deref()), rope.as_ref().and_then(|rope| rope.factor))?,
+                scaling: scaling(
+                    rope.as_ref().and_then(|rope| rope.rope_type.as_deref()),
+                    rope.as_ref().and_then(|rope| rope.factor),
+                )?,
             },
             context_tokens: need(hf.max_position_embeddings, "max_position_embeddings")?,
             tied_embedding: hf.tie_word_embeddings.unwrap_or(false),

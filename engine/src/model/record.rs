@@ -70,8 +70,7 @@ impl Model {
             config,
         };
         let shared = recorder.shared(scoring)?;
-        let layers =
-            (0..recorder.config.layers).map(|layer| recorder.layer(layer)).collect::<Result<Vec<_>>>()?;
+        let layers = (0..recorder.config.layers).map(|layer| recorder.layer(layer)).collect::<Result<Vec<_>>>()?;
         let mut plans = vec![("decode", 1, false), ("prefill", PREFILL_TOKENS_MAX, false)];
         if scoring {
             plans.push(("score", SCORE_TOKENS_MAX, true));
@@ -285,9 +284,8 @@ impl Recorder<'_> {
 
     fn feed_forward(&self, commands: &mut Vec<Command>, shared: &Shared, layer: &Layer, tokens_max: u32) {
         let ModelConfig { hidden, feed_forward, .. } = self.config;
-        let project = |weights, out| {
-            linear(tokens_max, layer.feed_forward_in, weights, out, hidden, feed_forward, false)
-        };
+        let project =
+            |weights, out| linear(tokens_max, layer.feed_forward_in, weights, out, hidden, feed_forward, false);
         commands.extend([
             self.norm(shared.stream, layer.feed_forward_norm, layer.feed_forward_in, false),
             project(layer.gate, layer.gated),

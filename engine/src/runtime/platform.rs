@@ -11,14 +11,15 @@ use crate::{
     device::Workers,
     file::{BoxedFuture, Folder},
     protocol::{CpuReport, MemoryReport},
+    text::LocalTime,
 };
 
 /// A host, or a web page. Everything that the engine itself must not do.
 pub trait Platform {
     /// Milliseconds since any fixed moment; never runs backwards.
     fn now_ms(&self) -> f64;
-    /// Today, as (year, month, day): some chat templates state it.
-    fn today(&self) -> (i32, u8, u8);
+    /// The local time, which some chat templates state; None if it is not known.
+    fn local_time(&self) -> Option<LocalTime>;
     /// A number that differs each time, for sampling without a seed.
     fn random_seed(&self) -> u32;
     /// Lets other work on this thread happen: in a web worker the arrival of a request to stop.

@@ -18,10 +18,8 @@ pub async fn find() -> Vec<wgpu::Adapter> {
 #[cfg(target_arch = "wasm32")]
 pub async fn find() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let options = wgpu::RequestAdapterOptions {
-        power_preference: wgpu::PowerPreference::HighPerformance,
-        ..Default::default()
-    };
+    let options =
+        wgpu::RequestAdapterOptions { power_preference: wgpu::PowerPreference::HighPerformance, ..Default::default() };
     instance.request_adapter(&options).await.into_iter().collect()
 }
 
@@ -36,19 +34,12 @@ fn rank(kind: wgpu::DeviceType) -> u8 {
 }
 
 /// Why the wanted adapter is not there, in words.
-pub fn absence_reason(adapters: &[wgpu::Adapter], wanted: Option<usize>) -> String {
+pub fn absence_reason(count: usize, wanted: Option<usize>) -> String {
     match wanted {
-        Some(index) if !adapters.is_empty() => {
-            format!("adapter {index} was asked for, but there are {}", adapters.len())
-        }
+        Some(index) if count > 0 => format!("adapter {index} was asked for, but there are {count}"),
         _ if cfg!(target_arch = "wasm32") => "the browser offers no WebGPU adapter".into(),
         _ => "no Vulkan, Metal or Direct3D 12 driver shows a GPU".into(),
     }
-}
-
-/// Whether an adapter is a real GPU rather than a program that plays one.
-pub fn is_worth_using(report: &AdapterReport) -> bool {
-    !report.is_software
 }
 
 /// What an adapter is.

@@ -119,7 +119,12 @@ impl Buffers {
                 quant::repack(*format, *columns as usize, &bytes[from..from + ((end - start) * row_bytes) as usize]);
             let row = start - part.first_row;
             write(queue, &part.buffer, row * quant_row_bytes(*format, *columns), packed.quants);
-            write(queue, &part.buffer, u64::from(part.scales_word) * 4 + row * scale_row_bytes(*format, *columns), packed.scales);
+            write(
+                queue,
+                &part.buffer,
+                u64::from(part.scales_word) * 4 + row * scale_row_bytes(*format, *columns),
+                packed.scales,
+            );
         }
         self.unflushed_bytes += bytes.len() as u64;
         if self.unflushed_bytes >= FLUSH_BYTES {
@@ -163,7 +168,8 @@ fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding
     let quants = quant_row_bytes(format, tensor.columns);
     let scales = scale_row_bytes(format, tensor.columns);
     // An even number of rows, so that every part's scales begin on a whole word.
-    let rows_max = (max_binding_bytes.saturating_sub(4) / (quants + scales)).min(PART_ELEMENTS_MAX / tensor.columns) & !1;
+    let rows_max =
+        (max_binding_bytes.saturating_sub(4) / (quants + scales)).min(PART_ELEMENTS_MAX / tensor.columns) & !1;
     if rows_max == 0 {
         check_binding(&tensor.label, 2 * (quants + scales) + 4, max_binding_bytes)?;
     }

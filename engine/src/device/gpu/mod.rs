@@ -9,19 +9,11 @@ mod replay;
 
 use std::ops::Range;
 
-use crate::{
-    Error, Result,
-    kernel::Step,
-    plan::Program,
-    protocol::AdapterReport,
-    tensor::TensorId,
-};
+use crate::{Error, Result, kernel::Step, plan::Program, protocol::AdapterReport, tensor::TensorId};
 use buffers::Buffers;
 use fault::Faults;
 use pipelines::Pipelines;
 use replay::Replay;
-
-pub use adapter::is_worth_using;
 
 /// How to open a GPU. The defaults take what the adapter offers; the rest is for tests and for stepping down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,12 +49,17 @@ impl GpuDevice {
         adapter::find().await.iter().map(adapter::report).collect()
     }
 
+    /// Why [`Self::adapters`] may be empty, in words.
+    pub fn absence() -> String {
+        adapter::absence_reason(0, None)
+    }
+
     /// Opens a GPU.
     pub async fn open(options: &GpuOptions) -> Result<Self> {
         let adapters = adapter::find().await;
         let chosen = adapters.get(options.adapter.unwrap_or(0)).ok_or_else(|| Error::NoDevice {
             wanted: "GPU".into(),
-            reason: adapter::absence_reason(&adapters, options.adapter),
+            reason: adapter::absence_reason(adapters.len(), options.adapter),
         })?;
         let report = adapter::report(chosen);
         let (device, queue) = adapter::open(chosen).await?;

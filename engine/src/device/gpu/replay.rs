@@ -65,14 +65,12 @@ impl Replay {
         let step = uniform("step", 16);
         let mut plans = Vec::with_capacity(program.plans.len());
         for plan in &program.plans {
-            let sketches: Vec<Sketch> = plan
-                .commands
-                .iter()
-                .enumerate()
-                .flat_map(|(index, command)| sketch(index, command, buffers))
-                .collect();
+            let sketches: Vec<Sketch> =
+                plan.commands.iter().enumerate().flat_map(|(index, command)| sketch(index, command, buffers)).collect();
             let mut bytes = vec![0; (sketches.len() * PARAMS_STRIDE_BYTES).max(PARAMS_STRIDE_BYTES)];
-            for (params, place) in sketches.iter().map(|sketch| &sketch.params).zip(bytes.chunks_mut(PARAMS_STRIDE_BYTES)) {
+            for (params, place) in
+                sketches.iter().map(|sketch| &sketch.params).zip(bytes.chunks_mut(PARAMS_STRIDE_BYTES))
+            {
                 place[..params.len()].copy_from_slice(params);
             }
             let params = uniform("params", bytes.len());
@@ -99,7 +97,10 @@ impl Replay {
     pub fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
         let plan = self.plans.get(plan).ok_or_else(|| Error::invalid("plan", "is not part of this program"))?;
         if step.tokens == 0 || step.tokens > plan.tokens_max || ids.len() != step.tokens as usize {
-            return Err(Error::invalid("tokens", format!("are {}, but the plan takes 1 to {}", ids.len(), plan.tokens_max)));
+            return Err(Error::invalid(
+                "tokens",
+                format!("are {}, but the plan takes 1 to {}", ids.len(), plan.tokens_max),
+            ));
         }
         queue.write_buffer(&self.step, 0, bytemuck::bytes_of(&step));
         if let Some(buffer) = &self.ids {
@@ -181,13 +182,12 @@ fn bind(
         _ => None,
     });
     let compiled = pipelines.get(device, command.kernel(), format);
-    let params = wgpu::BufferBinding {
-        buffer: params,
-        offset,
-        size: wgpu::BufferSize::new(PARAMS_STRIDE_BYTES as u64),
-    };
+    let params =
+        wgpu::BufferBinding { buffer: params, offset, size: wgpu::BufferSize::new(PARAMS_STRIDE_BYTES as u64) };
     let storage = operands.iter().filter_map(|id| match sketch.part {
-        Some(part) if matches!(program.tensor(*id).kind, TensorKind::Weight(_)) => Some(part.buffer.as_entire_binding()),
+        Some(part) if matches!(program.tensor(*id).kind, TensorKind::Weight(_)) => {
+            Some(part.buffer.as_entire_binding())
+        }
         _ => buffers.whole(*id).ok().map(wgpu::Buffer::as_entire_binding),
     });
     let entries: Vec<wgpu::BindGroupEntry<'_>> = [step.as_entire_binding(), wgpu::BindingResource::Buffer(params)]

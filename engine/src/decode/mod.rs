@@ -1,0 +1,13 @@
+//! From tokens to more tokens: sessions, sampling, and where an answer ends.
+
+mod generate;
+mod sampler;
+mod score;
+mod session;
+mod stop;
+
+pub use generate::{GenerateOptions, Outcome, Sink};
+pub use sampler::Sampler;
+pub use score::Score;
+pub use session::{LoadProgress, Session, SessionOptions};
+pub use stop::{StopTexts, Verdict};

@@ -1,0 +1,69 @@
+//! The engine in a web page or a worker: the only place that knows wasm-bindgen.
+
+mod http;
+mod platform;
+
+use std::rc::Rc;
+
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    protocol::{Event, EventEnvelope, Failure, RequestEnvelope},
+    runtime::Runtime,
+};
+use platform::WebPlatform;
+
+/// What `WebEngine.create` takes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Options {
+    /// Whether WebGPU may be used.
+    allow_gpu: bool,
+    /// The URL under which each model has a folder.
+    model_base: String,
+}
+
+/// The engine, for JavaScript. It speaks the protocol in JSON texts.
+#[wasm_bindgen]
+pub struct WebEngine {
+    runtime: Rc<Runtime>,
+}
+
+#[wasm_bindgen]
+impl WebEngine {
+    /// Makes an engine. `options` is `{ allowGpu: boolean, modelBase: string }`.
+    pub async fn create(options: JsValue) -> Result<WebEngine, JsError> {
+        std::panic::set_hook(Box::new(|panic| platform::log_error(&panic.to_string())));
+        let text = js_sys::JSON::stringify(&options).map_err(|_| JsError::new("the options are no object"))?;
+        let Options { allow_gpu, model_base } = serde_json::from_str(&String::from(text))?;
+        let platform = WebPlatform::new(allow_gpu, model_base);
+        Ok(WebEngine { runtime: Rc::new(Runtime::new(Rc::new(platform))) })
+    }
+
+    /// Answers one `RequestEnvelope`; `on_event` gets each `EventEnvelope`. Resolves after the last.
+    pub fn handle(&self, request: String, on_event: js_sys::Function) -> js_sys::Promise {
+        let runtime = self.runtime.clone();
+        wasm_bindgen_futures::future_to_promise(async move {
+            let send = |id, event: Event| {
+                // Events are plain data: they always have a JSON text.
+                let text = serde_json::to_string(&EventEnvelope { id, event }).unwrap_or_default();
+                on_event.call1(&JsValue::NULL, &text.into()).is_ok()
+            };
+            match serde_json::from_str::<RequestEnvelope>(&request) {
+                Ok(RequestEnvelope { id, request }) => {
+                    runtime.handle(id, request, &mut |event| send(id, event)).await;
+                }
+                Err(error) => {
+                    let id = serde_json::from_str::<serde_json::Value>(&request)
+                        .ok()
+                        .and_then(|value| value["id"].as_u64())
+                        .map_or(0, |id| id as u32);
+                    let error = crate::Error::invalid("request", format!("is not understood: {error}"));
+                    send(id, Event::Failed(Failure::from(&error)));
+                }
+            }
+            Ok(JsValue::UNDEFINED)
+        })
+    }
+}
