@@ -33,8 +33,8 @@ pub(super) fn decode(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Scales the element of the greatest magnitude, the first of equals, to nibble 0 (-8); others are rounded half up.
-/// The quotient is taken in F64, which is what GGML's reference gives where the compiler fuses multiply and add.
+/// Scales the element of the greatest magnitude, the first of equals, to nibble 0 (-8); others are rounded half up. The
+/// product and the sum are each rounded to F32, as in GGML's reference where the compiler does not fuse them.
 pub(super) fn encode(elements: &[f32]) -> Vec<u8> {
     let blocks = elements.as_chunks::<BLOCK_ELEMENTS>().0;
     let mut bytes = Vec::with_capacity(blocks.len() * BLOCK_BYTES);
@@ -47,7 +47,7 @@ pub(super) fn encode(elements: &[f32]) -> Vec<u8> {
         }
         let scale = greatest / -8.0;
         let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        let nibble = |element: f32| (f64::from(element) * f64::from(inverse) + 8.5).clamp(0.0, 15.0) as u8;
+        let nibble = |element: f32| (element * inverse + 8.5).clamp(0.0, 15.0) as u8;
         bytes.extend(half::f16::from_f32(scale).to_le_bytes());
         let (low, high) = block.split_at(QUANT_BYTES);
         bytes.extend(low.iter().zip(high).map(|(low, high)| nibble(*low) | nibble(*high) << 4));
