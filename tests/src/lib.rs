@@ -1,3 +1,7 @@
 //! What the tests share: the tidiness checker, the golden files, the devices there are, and numbers to compare with.
 
+pub mod devices;
+pub mod files;
+pub mod kernels;
+pub mod numbers;
 pub mod tidy;

@@ -26,7 +26,7 @@ pub struct Order {
 pub struct Never {
     /// In files whose path begins with one of these...
     pub within: &'static [&'static str],
-    /// ...but with none of these.
+    /// ...but which holds none of these.
     pub except: &'static [&'static str],
     /// In files with one of these endings.
     pub endings: &'static [&'static str],
@@ -94,25 +94,27 @@ impl Order {
 impl Never {
     /// Whether the rule is about this file.
     fn covers(&self, path: &str) -> bool {
-        let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| path.starts_with(prefix));
-        begins(self.within) && !begins(self.except) && self.endings.iter().any(|ending| path.ends_with(ending))
+        self.within.iter().any(|prefix| path.starts_with(prefix))
+            && !self.except.iter().any(|part| path.contains(part))
+            && self.endings.iter().any(|ending| path.ends_with(ending))
     }
 
-    /// Lines that hold what must not be there.
-    pub fn check(&self, file: &SourceFile) -> Vec<Finding> {
-        if self.covers(&file.path) { self.check_text(file) } else { Vec::new() }
-    }
-
-    /// The same, whatever the file's path.
-    pub fn check_text(&self, file: &SourceFile) -> Vec<Finding> {
+    /// Lines that hold what must not be there, in the files that the rule is about.
+    pub fn check(&self, files: &[SourceFile]) -> Vec<Finding> {
         let pattern = Regex::new(self.pattern).unwrap_or_else(|error| panic!("{}: {error}", self.pattern));
+        files.iter().filter(|file| self.covers(&file.path)).flat_map(|file| self.check_file(&pattern, file)).collect()
+    }
+
+    fn check_file(&self, pattern: &Regex, file: &SourceFile) -> Vec<Finding> {
         let text = without_comments(&file.text);
-        let uses = references("", &file.path, &file.text).into_iter().map(|Reference { line, path }| (line, path));
-        let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.to_owned()));
-        let mut findings: Vec<Finding> = lines
+        let is_rust = file.path.ends_with(".rs");
+        let uses = if is_rust { references("", &file.path, &file.text) } else { Vec::new() };
+        let uses = uses.iter().map(|Reference { line, path }| (*line, path.as_str()));
+        let mut findings: Vec<Finding> = (1..)
+            .zip(text.lines())
             .chain(uses)
             .filter_map(|(line, text)| {
-                let found = pattern.find(&text)?.as_str().to_owned();
+                let found = pattern.find(text)?.as_str();
                 Some(Finding { path: file.path.clone(), line, what: format!("`{found}`: {}", self.because) })
             })
             .collect();

@@ -1,5 +1,7 @@
 //! The paths that a Rust file names: in `use` trees and in the middle of code.
 
+use std::sync::LazyLock;
+
 use regex::Regex;
 
 use super::without_comments;
@@ -13,22 +15,23 @@ pub struct Reference {
     pub path: String,
 }
 
+static USE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\buse\s+([^;]+);").expect("it is right"));
+static INLINE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"\b[a-z_][a-z0-9_]*(?:\s*::\s*[A-Za-z_][A-Za-z0-9_]*)+").expect("it is right"));
+
 /// Every path that the file names, as far as it can be told without a compiler. `root` is the crate's `src` folder.
 pub fn references(root: &str, path: &str, text: &str) -> Vec<Reference> {
     let module = module_of(root, path);
     let text = without_comments(text);
     let mut found = Vec::new();
-    let uses = Regex::new(r"(?m)\buse\s+([^;]+);").expect("it is right");
-    let inline = Regex::new(r"\b(?:crate|super|self|std|core|[a-z_][a-z0-9_]*)(?:\s*::\s*[A-Za-z_][A-Za-z0-9_]*)+")
-        .expect("it is right");
     let line_of = |at: usize| text[..at].matches('\n').count() + 1;
-    for tree in uses.captures_iter(&text) {
+    for tree in USE.captures_iter(&text) {
         let (Some(whole), Some(tree)) = (tree.get(0), tree.get(1)) else { continue };
         let mut branches = Vec::new();
         expand("", tree.as_str(), &mut branches);
         found.extend(branches.into_iter().map(|path| Reference { line: line_of(whole.start()), path }));
     }
-    for path in inline.find_iter(&text) {
+    for path in INLINE.find_iter(&text) {
         let compact: String = path.as_str().split_whitespace().collect();
         found.push(Reference { line: line_of(path.start()), path: compact });
     }

@@ -1,0 +1,156 @@
+//! One kernel at a time: a program of a single command, its inputs, and what must come out.
+
+use hearth_engine::{
+    device::Device,
+    kernel::{Matrix, Step},
+    plan::{Command, Plan, Program, TensorKind},
+    quant,
+    tensor::{Format, TensorId},
+};
+
+use crate::{devices::Candidate, numbers::Random};
+
+/// A kernel's inputs and its reference.
+pub struct KernelCase {
+    /// What it is, for a failure's message.
+    pub name: String,
+    /// The tensors; [`Self::command`] adds the plan.
+    pub program: Program,
+    /// Where inputs come from.
+    pub random: Random,
+    /// The step that is run.
+    pub step: Step,
+    /// Its token numbers.
+    pub ids: Vec<u32>,
+    weights: Vec<(TensorId, Vec<u8>)>,
+    states: Vec<(TensorId, Vec<f32>)>,
+}
+
+/// What must come out of a case.
+pub struct Expected {
+    /// The tensor to look at.
+    pub out: TensorId,
+    /// Computed in float64, or copied.
+    pub reference: Vec<f64>,
+    /// How far each number may be from it.
+    pub tolerance: Vec<f64>,
+    /// What the scalar twin computes.
+    pub twin: Vec<f32>,
+}
+
+impl KernelCase {
+    /// With inputs that depend on the name alone.
+    pub fn new(name: String, step: Step) -> Self {
+        let seed = name.bytes().fold(7, |seed: u64, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
+        let ids = vec![0; step.tokens as usize];
+        let (weights, states) = (Vec::new(), Vec::new());
+        Self { name, program: Program::default(), random: Random::new(seed), step, ids, weights, states }
+    }
+
+    /// A matrix of random weights, with its bytes as in a file.
+    pub fn weight(&mut self, format: Format, rows: u32, columns: u32) -> (TensorId, Vec<u8>) {
+        let id = self.program.declare("weights", TensorKind::Weight(format), rows.into(), columns.into());
+        let numbers = self.random.numbers(u64::from(rows) * u64::from(columns));
+        let bytes = quant::encode_row(format, &numbers);
+        self.weights.push((id, bytes.clone()));
+        (id, bytes)
+    }
+
+    /// A tensor of random numbers.
+    pub fn numbers(&mut self, rows: u32, columns: u32) -> (TensorId, Vec<f32>) {
+        let numbers = self.random.numbers(u64::from(rows) * u64::from(columns));
+        (self.state(rows, columns, numbers.clone()), numbers)
+    }
+
+    /// A tensor of these numbers.
+    pub fn state(&mut self, rows: u32, columns: u32, numbers: Vec<f32>) -> TensorId {
+        let id = self.program.declare("state", TensorKind::State, rows.into(), columns.into());
+        self.states.push((id, numbers));
+        id
+    }
+
+    /// The tensor of the step's token numbers.
+    pub fn tokens(&mut self, tokens_max: u32) -> TensorId {
+        self.program.declare("token ids", TensorKind::Tokens, 1, tokens_max.into())
+    }
+
+    /// The one command.
+    pub fn command(&mut self, tokens_max: u32, command: Command) {
+        self.program.plans.push(Plan { name: self.name.clone(), tokens_max, commands: vec![command] });
+    }
+
+    /// Runs it, and reads all of a tensor.
+    fn run(&self, device: &mut Device, out: TensorId) -> hearth_engine::Result<Vec<f32>> {
+        pollster::block_on(async {
+            device.prepare(&self.program).await?;
+            for (id, bytes) in &self.weights {
+                let rows = self.program.tensor(*id).rows;
+                // In two pieces, of which the second is the larger: where they meet is no device's favourite place.
+                let seam = (rows / 3) & !1;
+                let row_bytes = bytes.len() as u64 / rows;
+                device.upload(*id, seam..rows, &bytes[(seam * row_bytes) as usize..])?;
+                device.upload(*id, 0..seam, &bytes[..(seam * row_bytes) as usize])?;
+            }
+            for (id, numbers) in &self.states {
+                device.write(*id, 0, numbers)?;
+            }
+            device.run(0, self.step, &self.ids)?;
+            device.read(out, 0..self.program.tensor(out).elements()).await
+        })
+    }
+}
+
+impl Expected {
+    /// Where a result is too far away, in words.
+    fn complaint(&self, found: &[f32]) -> Option<String> {
+        assert_eq!(found.len(), self.reference.len());
+        assert_eq!(found.len(), self.tolerance.len());
+        let far: Vec<usize> = (0..found.len())
+            .filter(|&i| {
+                let difference = (f64::from(found[i]) - self.reference[i]).abs();
+                difference.is_nan() || difference > self.tolerance[i]
+            })
+            .collect();
+        let first = *far.first()?;
+        let (value, reference, tolerance) = (found[first], self.reference[first], self.tolerance[first]);
+        Some(format!("{} of {}; at {first}: {value}, not {reference} +- {tolerance:e}", far.len(), found.len()))
+    }
+}
+
+/// A matrix for the twins.
+pub fn matrix(format: Format, columns: u32, bytes: &[u8]) -> Matrix<'_> {
+    Matrix { format, columns: columns as usize, bytes }
+}
+
+/// All numbers of a matrix.
+pub fn decode(format: Format, columns: u32, bytes: &[u8]) -> Vec<f32> {
+    let matrix = matrix(format, columns, bytes);
+    let mut numbers = vec![0.0; matrix.rows() * matrix.columns];
+    for (row, out) in numbers.chunks_exact_mut(matrix.columns).enumerate() {
+        matrix.decode_row(row, out);
+    }
+    numbers
+}
+
+/// Runs every case on every device, and holds the twins against the reference too.
+pub fn check_everywhere(cases: &[(KernelCase, Expected)]) {
+    let mut complaints = Vec::new();
+    for (case, expected) in cases {
+        complaints.extend(expected.complaint(&expected.twin).map(|what| format!("{}, twin: {what}", case.name)));
+    }
+    for candidate in Candidate::all() {
+        // Opened once, so that what it compiled serves the next case; but each case has its own binding limit.
+        let mut shared = (!candidate.splits()).then(|| candidate.open_limited(None));
+        for (case, expected) in cases {
+            let mut own = shared.is_none().then(|| candidate.open(&case.program));
+            let device = own.as_mut().or(shared.as_mut()).expect("one of them is open");
+            let what = match case.run(device, expected.out) {
+                Ok(found) => expected.complaint(&found),
+                Err(error) => Some(error.to_string()),
+            };
+            complaints.extend(what.map(|what| format!("{}, {candidate}: {what}", case.name)));
+        }
+    }
+    let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(complaints.is_empty(), "{} complaints about {} cases:\n{shown}", complaints.len(), cases.len());
+}

@@ -1,0 +1,89 @@
+//! Attention on every device, against its scalar twin and against a reference in float64.
+
+use hearth_engine::{
+    kernel::{Attention, Step, shader::attention::Params},
+    plan::Command,
+};
+use hearth_tests::kernels::{Expected, KernelCase, check_everywhere};
+
+/// Of an output, relative to the largest of the values that it mixes.
+const MIX: f64 = 1e-5;
+
+fn case(params: Params, position: u32, tokens: u32) -> (KernelCase, Expected) {
+    let Params { heads, kv_heads, head_dim, context, .. } = params;
+    let step = Step { position, tokens };
+    let mut case = KernelCase::new(format!("attention {params:?}, {step:?}"), step);
+    let (queries, query_numbers) = case.numbers(37, heads * head_dim);
+    let (keys, key_numbers) = case.numbers(kv_heads * context, head_dim);
+    let (values, value_numbers) = case.numbers(kv_heads * context, head_dim);
+    let (out, before) = case.numbers(37, heads * head_dim);
+    let command = Attention { queries, keys, values, out, params };
+    let mut twin = before.clone();
+    command.twin(step, &query_numbers, &key_numbers, &value_numbers, &mut twin);
+
+    let mut reference: Vec<f64> = before.iter().map(|number| f64::from(*number)).collect();
+    let mut tolerance = vec![0.0; reference.len()];
+    let width = head_dim as usize;
+    let largest = value_numbers.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    for (index, out) in reference.chunks_exact_mut(width).enumerate().take((tokens * heads) as usize) {
+        let (token, head) = (index as u32 / heads, index as u32 % heads);
+        let first = (head / (heads / kv_heads) * context) as usize;
+        let visible = (position + token + 1) as usize;
+        let row = |numbers: &[f32], key: usize| -> Vec<f64> {
+            numbers[(first + key) * width..][..width].iter().map(|number| f64::from(*number)).collect()
+        };
+        let query = &query_numbers[index * width..][..width];
+        let scores: Vec<f64> = (0..visible)
+            .map(|key| {
+                let sum: f64 = row(&key_numbers, key).iter().zip(query).map(|(key, x)| key * f64::from(*x)).sum();
+                sum * f64::from(params.scale)
+            })
+            .collect();
+        let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
+        out.fill(0.0);
+        for (key, score) in scores.iter().enumerate() {
+            let share = (score - highest).exp() / total;
+            out.iter_mut().zip(row(&value_numbers, key)).for_each(|(out, value)| *out += share * value);
+        }
+        tolerance[index * width..][..width].fill(MIX * f64::from(largest));
+    }
+    case.command(37, Command::Attention(command));
+    (case, Expected { out, reference, tolerance, twin })
+}
+
+fn params(heads: u32, kv_heads: u32, head_dim: u32, context: u32) -> Params {
+    Params { heads, kv_heads, head_dim, context, scale: 1.0 / (head_dim as f32).sqrt() }
+}
+
+#[test]
+fn attention_of_one_token_near_the_edges_of_its_tiles() {
+    let positions = [0, 1, 62, 63, 64, 65, 127, 128, 199];
+    let cases: Vec<_> = positions.into_iter().map(|position| case(params(4, 2, 16, 200), position, 1)).collect();
+    check_everywhere(&cases);
+}
+
+#[test]
+fn attention_of_a_batch_sees_no_later_token() {
+    let batches = [(0, 2), (0, 37), (50, 37), (163, 37)];
+    let cases = batches.into_iter().map(|(position, tokens)| case(params(6, 3, 12, 200), position, tokens));
+    check_everywhere(&cases.collect::<Vec<_>>());
+}
+
+#[test]
+fn attention_of_every_head_shape() {
+    let shapes = [(1, 1, 4), (7, 1, 64), (4, 4, 128), (2, 1, 256), (3, 3, 20)];
+    let cases: Vec<_> = shapes
+        .into_iter()
+        .map(|(heads, kv_heads, head_dim)| case(params(heads, kv_heads, head_dim, 100), 70, 5))
+        .collect();
+    check_everywhere(&cases);
+}
+
+#[test]
+fn attention_stays_finite_where_scores_are_far_apart() {
+    let steep = Params { scale: 30.0, ..params(2, 1, 16, 100) };
+    // With such a scale a rounding of a score by 1e-7 of its sum moves a share by more than MIX allows near a tie,
+    // so only the last of many keys is compared: the softmax is as good as a choice.
+    check_everywhere(&[case(steep, 0, 1), case(steep, 80, 1)]);
+}
