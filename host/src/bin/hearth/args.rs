@@ -1,0 +1,242 @@
+//! What can be said on the command line.
+
+use std::{net::IpAddr, path::PathBuf};
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use hearth_engine::protocol::{DeviceChoice, LoadRequest, Sampling};
+
+/// Runs language models on this machine's GPU or CPU.
+#[derive(Parser)]
+#[command(name = "hearth", version, about, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed or stopped, 2 the command was not understood.")]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command knows.
+#[derive(Args)]
+pub struct Global {
+    /// A model's name, its folder or its .gguf file [default: the bundled model]
+    #[arg(short, long, global = true, value_name = "NAME|PATH")]
+    pub model: Option<String>,
+    /// Where the model runs; auto takes a real GPU if there is one
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub device: Device,
+    /// Tokens of context to make room for [default: the model's own, or what fits]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub context: Option<u32>,
+    /// Threads for work on the CPU [default: one for each physical core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    threads: Option<u32>,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more on stderr, and with --json print loading and prefill events; repeat for more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Global {
+    pub fn threads(&self) -> Option<usize> {
+        self.threads.and_then(|threads| usize::try_from(threads).ok())
+    }
+
+    /// What to load.
+    pub fn load(&self) -> LoadRequest {
+        LoadRequest {
+            model: self.model.clone().unwrap_or_default(),
+            device: self.device.into(),
+            context_tokens: self.context,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Device {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+impl From<Device> for DeviceChoice {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Auto => Self::Auto,
+            Device::Gpu => Self::Gpu,
+            Device::Cpu => Self::Cpu,
+        }
+    }
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Ask the model, or talk with it if no prompt is given
+    Chat(Chat),
+    /// Continue a text as it is, without a chat template
+    Complete(Complete),
+    /// Show the tokens of a text
+    Tokenize(Tokenize),
+    /// Show what this machine can do
+    Probe,
+    /// Show what a model's files hold
+    Inspect(Inspect),
+    /// Measure how good a model is
+    #[command(subcommand)]
+    Eval(Eval),
+    /// Measure how fast a model is here
+    Bench(Bench),
+    /// Serve the user interface and the engine to browsers on this machine
+    Serve(Serve),
+}
+
+#[derive(Args)]
+pub struct Chat {
+    /// What to say; `-` reads it from standard input, as does a pipe
+    pub prompt: Option<String>,
+    /// Standing instructions for the model
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+    #[command(flatten)]
+    pub generation: Generation,
+}
+
+#[derive(Args)]
+pub struct Complete {
+    /// The text to continue; `-` reads it from standard input
+    pub prompt: String,
+    #[command(flatten)]
+    pub generation: Generation,
+}
+
+/// How an answer is made.
+#[derive(Args)]
+pub struct Generation {
+    /// Always take the most likely token
+    #[arg(long, conflicts_with_all = ["temperature", "top_k", "top_p", "min_p"])]
+    greedy: bool,
+    /// 0 is greedy; higher is more varied [default: 0.7]
+    #[arg(long, value_name = "T", value_parser = non_negative)]
+    temperature: Option<f32>,
+    /// Choose among so many most likely tokens; 0 is all [default: 40]
+    #[arg(long, value_name = "N")]
+    top_k: Option<u32>,
+    /// Choose among the most likely tokens that together have this probability [default: 0.95]
+    #[arg(long, value_name = "P", value_parser = fraction)]
+    top_p: Option<f32>,
+    /// Choose among tokens at least this fraction as likely as the likeliest [default: 0.05]
+    #[arg(long, value_name = "P", value_parser = fraction)]
+    min_p: Option<f32>,
+    /// Make tokens that were there before less likely; 1 changes nothing [default: 1]
+    #[arg(long, value_name = "R", value_parser = positive)]
+    repetition_penalty: Option<f32>,
+    /// The same seed gives the same answer
+    #[arg(long, value_name = "N")]
+    seed: Option<u32>,
+    /// At most so many new tokens [default: as many as the context holds]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_tokens: Option<u32>,
+    /// End the answer where this text would come; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    pub stop: Vec<String>,
+}
+
+impl Generation {
+    pub fn sampling(&self) -> Sampling {
+        let default = if self.greedy { Sampling::greedy() } else { Sampling::default() };
+        Sampling {
+            repetition_penalty: self.repetition_penalty.unwrap_or(default.repetition_penalty),
+            temperature: self.temperature.unwrap_or(default.temperature),
+            top_k: self.top_k.unwrap_or(default.top_k),
+            top_p: self.top_p.unwrap_or(default.top_p),
+            min_p: self.min_p.unwrap_or(default.min_p),
+            seed: self.seed,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Tokenize {
+    /// The text; `-` reads it from standard input
+    pub text: String,
+    /// Add no special tokens, and read those that are spelled out as plain text
+    #[arg(long)]
+    pub no_special: bool,
+}
+
+#[derive(Args)]
+pub struct Inspect {
+    /// A model's folder, .gguf file or name
+    pub path: String,
+}
+
+#[derive(Subcommand)]
+pub enum Eval {
+    /// How well the model predicts a text: lower is better
+    Perplexity(Perplexity),
+}
+
+#[derive(Args)]
+pub struct Perplexity {
+    /// The file with the text, in UTF-8
+    #[arg(long, value_name = "FILE")]
+    pub text: PathBuf,
+    /// Tokens the model sees at once [default: its context]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub window: Option<u32>,
+}
+
+#[derive(Args)]
+pub struct Bench {
+    /// Tokens of the prompt
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    pub prefill: u32,
+    /// New tokens
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..))]
+    pub decode: u32,
+    /// How often it is measured, after one run to warm up
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+}
+
+#[derive(Args)]
+pub struct Serve {
+    /// The port; 0 takes any that is free
+    #[arg(long, default_value_t = 11500)]
+    pub port: u16,
+    /// The name or address to listen on; anything but this machine's own lets others in
+    #[arg(long, default_value = "127.0.0.1")]
+    pub host: String,
+    /// The built user interface [default: the one that came with Hearth]
+    #[arg(long, value_name = "DIR")]
+    pub ui: Option<PathBuf>,
+    /// A page from elsewhere that may ask, as http://host:port; may be repeated
+    #[arg(long, value_name = "ORIGIN")]
+    pub allow_origin: Vec<String>,
+}
+
+/// The only interface, unless the person says otherwise, is this machine's own.
+pub fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn number(text: &str, is_allowed: impl Fn(f32) -> bool, words: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if value.is_finite() && is_allowed(value) => Ok(value),
+        _ => Err(format!("it must be a number {words}")),
+    }
+}
+
+fn non_negative(text: &str) -> Result<f32, String> {
+    number(text, |value| value >= 0.0, "of 0 or more")
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    number(text, |value| value > 0.0, "above 0")
+}
+
+fn fraction(text: &str) -> Result<f32, String> {
+    number(text, |value| (0.0..=1.0).contains(&value), "from 0 to 1")
+}

@@ -1,0 +1,175 @@
+//! `chat` and `complete`.
+
+use std::io::{IsTerminal, Read};
+
+use hearth_engine::protocol::{ChatMessage, Done, GenerateRequest, Loaded, Prompt, Request, Role, StopReason};
+use hearth_host::EngineHandle;
+use rustyline::{DefaultEditor, error::ReadlineError};
+
+use crate::{
+    args::{Chat, Complete, Generation, Global},
+    output::{Output, Stop, count},
+    session::{generate, load, summary},
+};
+
+const HELP: &str = "\
+/new   begins a new conversation
+/help  shows this
+Ctrl-C stops the answer, Ctrl-D leaves.";
+
+/// Asks once, or talks until the person leaves.
+pub fn chat(engine: &EngineHandle, chat: &Chat, global: &Global, output: &Output) -> Result<(), Stop> {
+    let prompt = match chat.prompt.as_deref() {
+        None if std::io::stdin().is_terminal() && !output.json => None,
+        None if std::io::stdin().is_terminal() => {
+            return Err(Stop::Usage("with --json a prompt is needed, here or from a pipe".to_owned()));
+        }
+        None | Some("-") => Some(read_input()?),
+        Some(prompt) => Some(prompt.to_owned()),
+    };
+    if prompt.as_ref().is_some_and(|prompt| prompt.trim().is_empty()) {
+        return Err(Stop::Usage("the prompt is empty".to_owned()));
+    }
+    let loaded = load(engine, global, output)?;
+    match prompt {
+        None => converse(engine, chat, &loaded, output),
+        Some(prompt) => {
+            let mut messages = opening(chat);
+            messages.push(ChatMessage { role: Role::User, content: prompt });
+            let done = answer(engine, Prompt::Chat { messages }, &chat.generation, output)?;
+            conclude(&done)
+        }
+    }
+}
+
+/// Continues a text.
+pub fn complete(engine: &EngineHandle, complete: &Complete, global: &Global, output: &Output) -> Result<(), Stop> {
+    let text = text_of(&complete.prompt)?;
+    load(engine, global, output)?;
+    let done = answer(engine, Prompt::Text { text }, &complete.generation, output)?;
+    conclude(&done)
+}
+
+/// One answer, printed as it comes, with a line about how it went.
+fn answer(engine: &EngineHandle, prompt: Prompt, generation: &Generation, output: &Output) -> Result<Done, Stop> {
+    let mut is_line_open = false;
+    let request = request_for(prompt, generation);
+    let outcome = generate(engine, request, output, |text| {
+        is_line_open = if text.is_empty() { is_line_open } else { !text.ends_with('\n') };
+        output.text(text)
+    });
+    if is_line_open {
+        output.text("\n")?;
+    }
+    let done = outcome?;
+    output.remark(&summary(&done));
+    Ok(done)
+}
+
+/// An answer that the person stopped is not done.
+fn conclude(done: &Done) -> Result<(), Stop> {
+    if done.stop_reason == StopReason::Cancelled { Err(Stop::Interrupted) } else { Ok(()) }
+}
+
+fn request_for(prompt: Prompt, generation: &Generation) -> Request {
+    Request::Generate(GenerateRequest {
+        prompt,
+        max_tokens: generation.max_tokens,
+        sampling: generation.sampling(),
+        stop: generation.stop.clone(),
+    })
+}
+
+fn opening(chat: &Chat) -> Vec<ChatMessage> {
+    let system = chat.system.iter().map(|text| ChatMessage { role: Role::System, content: text.clone() });
+    system.collect()
+}
+
+/// A conversation at a terminal.
+fn converse(engine: &EngineHandle, chat: &Chat, loaded: &Loaded, output: &Output) -> Result<(), Stop> {
+    let mut editor = DefaultEditor::new().map_err(|error| terminal(&error))?;
+    output.line(format!(
+        "{}, {} parameters, on {}. /help shows what can be typed besides words.",
+        loaded.model,
+        count(loaded.parameters),
+        loaded.adapter
+    ))?;
+    let mut messages = opening(chat);
+    loop {
+        let line = match editor.readline("> ") {
+            Ok(line) => line,
+            // At an empty prompt there is nothing to stop.
+            Err(ReadlineError::Interrupted) => {
+                output.remark("Ctrl-D leaves.");
+                continue;
+            }
+            Err(ReadlineError::Eof) => return Ok(()),
+            Err(error) => return Err(terminal(&error)),
+        };
+        match line.trim() {
+            "" => continue,
+            "/help" => output.line(HELP)?,
+            "/new" => {
+                messages = opening(chat);
+                output.line("A new conversation.")?;
+            }
+            command if command.starts_with('/') => output.line(format!("There is no {command}.\n{HELP}"))?,
+            said => {
+                // Only for the arrow keys; it is kept nowhere.
+                let _ = editor.add_history_entry(said);
+                turn(engine, chat, &mut messages, said, output)?;
+            }
+        }
+    }
+}
+
+/// One question and its answer, both of which the conversation remembers, unless it failed.
+fn turn(
+    engine: &EngineHandle,
+    chat: &Chat,
+    messages: &mut Vec<ChatMessage>,
+    said: &str,
+    output: &Output,
+) -> Result<(), Stop> {
+    messages.push(ChatMessage { role: Role::User, content: said.to_owned() });
+    let mut content = String::new();
+    let request = request_for(Prompt::Chat { messages: messages.clone() }, &chat.generation);
+    let outcome = generate(engine, request, output, |text| {
+        content.push_str(text);
+        output.text(text)
+    });
+    output.text("\n")?;
+    match outcome {
+        Ok(done) => {
+            output.remark(&summary(&done));
+            messages.push(ChatMessage { role: Role::Assistant, content });
+        }
+        // The model is still there: the person can shorten the question or begin anew.
+        Err(Stop::Failed(failure)) => {
+            messages.pop();
+            output.failure(&failure);
+        }
+        Err(Stop::Interrupted) => {
+            messages.pop();
+        }
+        Err(stop) => return Err(stop),
+    }
+    Ok(())
+}
+
+fn read_input() -> Result<String, Stop> {
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text).map_err(|error| Stop::io("the standard input", &error))?;
+    // The line's end belongs to the shell.
+    text.truncate(text.trim_end_matches(['\n', '\r']).len());
+    Ok(text)
+}
+
+/// A text from an argument, or from standard input for `-`.
+pub fn text_of(argument: &str) -> Result<String, Stop> {
+    if argument == "-" { read_input() } else { Ok(argument.to_owned()) }
+}
+
+fn terminal(error: &ReadlineError) -> Stop {
+    Stop::io("the terminal", &std::io::Error::other(error.to_string()))
+}

@@ -1,0 +1,73 @@
+//! `hearth`, the command line. It links no GUI library.
+
+mod args;
+mod bench;
+mod chat;
+mod evaluate;
+mod inspect;
+mod interrupt;
+mod output;
+mod probe;
+mod serve;
+mod session;
+mod tokenize;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command, Eval};
+use clap::Parser;
+use hearth_host::{EngineHandle, HostOptions, ModelStore};
+use output::{Output, Stop};
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.global.verbose);
+    let output = Output::new(&cli.global);
+    match run(&cli, &output) {
+        // Whoever read the output has had enough of it.
+        Ok(()) | Err(Stop::Closed) => ExitCode::SUCCESS,
+        Err(Stop::Interrupted) => ExitCode::FAILURE,
+        Err(Stop::Failed(failure)) => {
+            output.failure(&failure);
+            ExitCode::FAILURE
+        }
+        Err(Stop::Usage(message)) => {
+            output.usage(&message);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
+    let global = &cli.global;
+    let models = ModelStore::new(ModelStore::usual_folders(None)).allow_paths(true);
+    let start = || -> Result<EngineHandle, Stop> {
+        interrupt::watch()?;
+        let options = HostOptions { models: models.clone(), threads: global.threads(), gpu_allowed: true };
+        EngineHandle::start(options).map_err(|error| Stop::io("the engine's thread", &error))
+    };
+    match &cli.command {
+        Command::Chat(chat) => chat::chat(&start()?, chat, global, output),
+        Command::Complete(complete) => chat::complete(&start()?, complete, global, output),
+        Command::Tokenize(tokenize) => tokenize::tokenize(&models, tokenize, global, output),
+        Command::Probe => probe::probe(&start()?, output),
+        Command::Inspect(inspect) => inspect::inspect(&models, inspect, output),
+        Command::Eval(Eval::Perplexity(perplexity)) => evaluate::perplexity(&start()?, perplexity, global, output),
+        Command::Bench(bench) => bench::bench(&start()?, bench, global, output),
+        Command::Serve(serve) => serve::serve(models, serve, global, output),
+    }
+}
+
+/// Logs go to stderr: `RUST_LOG` says what, or else how often `-v` was given.
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        // Drivers warn about themselves; what matters to the person arrives as a failure.
+        0 => "off,hearth=warn,hearth_host=warn,hearth_engine=warn",
+        1 => "warn,hearth=info,hearth_host=info,hearth_engine=info",
+        2 => "info,hearth=debug,hearth_host=debug,hearth_engine=debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().init();
+}

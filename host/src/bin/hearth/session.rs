@@ -1,0 +1,120 @@
+//! Requests of the command line, from the first event to the last.
+
+use hearth_engine::{
+    Error,
+    protocol::{Done, Event, Failure, FailureCode, LoadStage, Loaded, Loading, Request, StopReason},
+};
+use hearth_host::EngineHandle;
+
+use crate::{
+    args::Global,
+    interrupt::Interruptible,
+    output::{Output, Stop, bytes},
+};
+
+/// Sends a request and shows each of its events. Returns the last, if it is not a failure.
+pub fn request(
+    engine: &EngineHandle,
+    request: Request,
+    mut on_event: impl FnMut(&Event) -> Result<(), Stop>,
+) -> Result<Event, Stop> {
+    let (ticket, events) = engine.events(request);
+    let _interruptible = Interruptible::new(ticket);
+    for event in events {
+        match event {
+            Event::Failed(Failure { code: FailureCode::Cancelled, .. }) => return Err(Stop::Interrupted),
+            Event::Failed(failure) => return Err(failure.into()),
+            event => {
+                // An early return drops the events, which stops the request.
+                on_event(&event)?;
+                if event.is_terminal() {
+                    return Ok(event);
+                }
+            }
+        }
+    }
+    Err(Error::DeviceFault { reason: "the engine gave no answer".to_owned() }.into())
+}
+
+/// Loads the model that was asked for, and shows how far it is.
+pub fn load(engine: &EngineHandle, global: &Global, output: &Output) -> Result<Loaded, Stop> {
+    let model = global.model.as_deref().unwrap_or("the bundled model");
+    let last = request(engine, Request::Load(global.load()), |event| {
+        if let Event::Loading(loading) = event {
+            output.progress(&loading_line(model, loading));
+        }
+        if output.json && output.verbose { output.json(event) } else { Ok(()) }
+    })?;
+    output.end_progress();
+    match last {
+        Event::Loaded(loaded) => {
+            tracing::info!(adapter = loaded.adapter, reason = loaded.reason, load_ms = loaded.load_ms, "loaded");
+            Ok(loaded)
+        }
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn loading_line(model: &str, loading: &Loading) -> String {
+    let seconds = loading.elapsed_ms / 1000.0;
+    let (done, total) = (bytes(loading.done_bytes), bytes(loading.total_bytes));
+    match loading.stage {
+        LoadStage::Opening => format!("Opening {model} … {seconds:.1} s"),
+        LoadStage::Weights => format!("Loading {model} … {done} of {total}, {seconds:.1} s"),
+        LoadStage::Compiling => format!("Preparing {model} … {seconds:.1} s"),
+    }
+}
+
+/// Generates, and gives each token's text to `on_text`; with `--json` prints the events instead.
+pub fn generate(
+    engine: &EngineHandle,
+    generation: Request,
+    output: &Output,
+    mut on_text: impl FnMut(&str) -> Result<(), Stop>,
+) -> Result<Done, Stop> {
+    let last = request(engine, generation, |event| match event {
+        Event::Token { .. } if output.json => output.json(event),
+        Event::Token { text, .. } => {
+            output.end_progress();
+            on_text(text)
+        }
+        Event::Prefilled { .. } if output.json && output.verbose => output.json(event),
+        Event::Prefilled { done_tokens, prompt_tokens } if done_tokens < prompt_tokens => {
+            output.progress(&format!("Reading … {done_tokens} of {prompt_tokens} tokens"));
+            Ok(())
+        }
+        Event::Done(_) if output.json => output.json(&done_line(event)?),
+        _ => Ok(()),
+    })?;
+    match last {
+        Event::Done(done) => Ok(done),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// The last line of `chat --json` and `complete --json`. One prompt alone finds no cache, so it says nothing of it.
+fn done_line(event: &Event) -> Result<serde_json::Value, Stop> {
+    let mut line = serde_json::to_value(event).map_err(|error| Error::invalid("the output", error))?;
+    if let Some(fields) = line.as_object_mut() {
+        fields.shift_remove("cached_tokens");
+    }
+    Ok(line)
+}
+
+/// How it went, in a line for a person.
+pub fn summary(done: &Done) -> String {
+    let end = match done.stop_reason {
+        StopReason::EndOfTurn | StopReason::StopText => "",
+        StopReason::MaxTokens => " · cut at the most tokens allowed",
+        StopReason::ContextFull => " · the context is full",
+        StopReason::Cancelled => " · stopped",
+    };
+    format!(
+        "{} tokens · {:.1} tokens/s · first after {:.0} ms · {}{end}",
+        done.tokens, done.decode_tokens_per_s, done.first_token_ms, done.adapter
+    )
+}
+
+fn unexpected(event: &Event) -> Stop {
+    Error::DeviceFault { reason: format!("the engine answered out of turn: {event:?}") }.into()
+}

@@ -1,0 +1,165 @@
+//! The engine's thread, and the handle by which other threads reach it.
+
+mod queue;
+mod thread;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    thread::JoinHandle,
+};
+
+use hearth_engine::protocol::{Event, Failure, FailureCode, Request};
+
+pub use hearth_engine::decode::Score;
+
+use crate::{Client, ModelStore};
+use queue::{Queue, Work};
+
+/// How an engine is set up; none of it changes while it runs.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// Where models are found.
+    pub models: ModelStore,
+    /// Threads for CPU work. None: one for each physical core.
+    pub threads: Option<usize>,
+    /// Whether GPUs may be looked for.
+    pub gpu_allowed: bool,
+}
+
+impl HostOptions {
+    /// All cores, and the GPU if there is one.
+    pub fn new(models: ModelStore) -> Self {
+        Self { models, threads: None, gpu_allowed: true }
+    }
+}
+
+/// An engine on a thread of its own, which takes one request after another. Clones share the engine; when the last one
+/// goes, the open request is stopped and the thread ends.
+#[derive(Clone)]
+pub struct EngineHandle {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    queue: Arc<Queue>,
+    models: ModelStore,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl EngineHandle {
+    /// Starts the engine's thread. No GPU and no file is touched before the first request.
+    pub fn start(options: HostOptions) -> std::io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let models = options.models.clone();
+        let thread = thread::spawn(Arc::clone(&queue), options)?;
+        Ok(Self { inner: Arc::new(Inner { queue, models, thread: Mutex::new(Some(thread)) }) })
+    }
+
+    /// Puts a request at the end of the queue. `emit` is called with each event, the last of which is terminal, on a
+    /// thread of the engine's choosing; it returns false when nobody listens any more, which stops the work.
+    ///
+    /// [`Request::Cancel`] does not queue: its target is a ticket's `id`, and it is answered before this returns.
+    pub fn submit(&self, request: Request, emit: impl FnMut(Event) -> bool + Send + 'static) -> RequestTicket {
+        let ticket = self.reserve();
+        self.submit_as(&ticket, request, emit);
+        ticket
+    }
+
+    /// A number for a request that is yet to be submitted.
+    pub(crate) fn reserve(&self) -> RequestTicket {
+        RequestTicket { id: self.inner.queue.next_id(), queue: Arc::clone(&self.inner.queue) }
+    }
+
+    /// [`Self::submit`] under a number taken before.
+    pub(crate) fn submit_as(
+        &self,
+        ticket: &RequestTicket,
+        request: Request,
+        mut emit: impl FnMut(Event) -> bool + Send + 'static,
+    ) {
+        if let Request::Cancel { target } = request {
+            self.inner.queue.cancel(target);
+            emit(Event::Cancelling);
+        } else {
+            self.inner.queue.push(ticket.id, Work::Request { request, emit: Box::new(emit) });
+        }
+    }
+
+    /// Submits a request and gives its events as they come, from any thread but the engine's. Dropping the iterator
+    /// stops the request.
+    pub fn events(&self, request: Request) -> (RequestTicket, impl Iterator<Item = Event> + use<>) {
+        let (sender, receiver) = mpsc::channel();
+        let ticket = self.submit(request, move |event| sender.send(event).is_ok());
+        (ticket, receiver.into_iter())
+    }
+
+    /// A client with request numbers of its own: one for each connection or window.
+    pub fn client(&self) -> Client {
+        Client::new(self.clone())
+    }
+
+    /// The models that this engine finds.
+    pub fn models(&self) -> &ModelStore {
+        &self.inner.models
+    }
+
+    /// The tokens of a text under the loaded model. Waits for its turn.
+    pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<u32>, Failure> {
+        self.ask(|reply| Work::Tokenize { text: text.to_owned(), add_special, reply })
+    }
+
+    /// How likely the loaded model finds a text, in windows of `window_tokens`. Waits for its turn; `progress` gets
+    /// the tokens done and their total, on the engine's thread.
+    pub fn score(
+        &self,
+        text: &str,
+        window_tokens: Option<u32>,
+        progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Score, Failure> {
+        let (text, progress) = (text.to_owned(), Box::new(progress));
+        self.ask(|reply| Work::Score { text, window_tokens, progress, reply })
+    }
+
+    fn ask<T>(&self, work: impl FnOnce(mpsc::Sender<Result<T, Failure>>) -> Work) -> Result<T, Failure> {
+        let (sender, receiver) = mpsc::channel();
+        self.inner.queue.push(self.inner.queue.next_id(), work(sender));
+        receiver.recv().unwrap_or_else(|_| Err(stopped("it gave no answer")))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.queue.close();
+        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        // The last handle may go with an `emit`, on the engine's own thread.
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+            // A panic has been caught and reported within.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One request's number, and the way to stop it.
+#[derive(Clone)]
+pub struct RequestTicket {
+    /// Unique within the engine.
+    pub id: u32,
+    queue: Arc<Queue>,
+}
+
+impl RequestTicket {
+    /// Stops the request: at once if it has not begun, at the next token if it has. Does nothing if it has ended.
+    pub fn cancel(&self) {
+        self.queue.cancel(self.id);
+    }
+}
+
+/// The failure of a request whose engine broke down under it.
+fn stopped(reason: &str) -> Failure {
+    let error = hearth_engine::Error::DeviceFault { reason: String::new() };
+    Failure {
+        code: FailureCode::DeviceFault,
+        message: format!("the engine broke down and starts anew without a model: {reason}"),
+        hint: error.hint().to_owned(),
+    }
+}

@@ -1,0 +1,200 @@
+//! Models on a disk.
+
+use std::{
+    fs::File,
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use hearth_engine::{
+    Error, Result,
+    file::{BoxedFuture, ByteSource, Folder},
+};
+
+/// Whether a name stays within its folder on every system: no separator, no drive, no step upwards.
+pub fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
+}
+
+/// A file that is read in ranges, without a shared position.
+pub struct DiskFile {
+    name: String,
+    file: File,
+    len_bytes: u64,
+}
+
+impl DiskFile {
+    /// Opens the file; `None` if there is none.
+    pub fn open(path: &Path, name: &str) -> Result<Option<Self>> {
+        let failed = |error: io::Error| Error::Io { file: name.to_owned(), reason: error.to_string() };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let metadata = file.metadata().map_err(failed)?;
+        if !metadata.is_file() {
+            return Err(Error::Io { file: name.to_owned(), reason: "it is not a file".to_owned() });
+        }
+        Ok(Some(Self { name: name.to_owned(), file, len_bytes: metadata.len() }))
+    }
+
+    /// How many bytes it had when it was opened.
+    pub fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    /// See [`ByteSource::read`].
+    pub fn read_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
+        let wanted_bytes = range.end.checked_sub(range.start).filter(|_| range.end <= self.len_bytes);
+        // Checked before the buffer is made: a header may promise more than there is memory.
+        let wanted_bytes = wanted_bytes
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .ok_or_else(|| self.truncated(range.end, self.len_bytes))?;
+        let mut bytes = vec![0; wanted_bytes];
+        read_exact_at(&self.file, &mut bytes, range.start).map_err(|error| match error.kind() {
+            // It was long enough when it was opened, but someone has cut it since.
+            io::ErrorKind::UnexpectedEof => {
+                self.truncated(range.end, self.file.metadata().map_or(range.start, |metadata| metadata.len()))
+            }
+            _ => Error::Io { file: self.name.clone(), reason: error.to_string() },
+        })?;
+        Ok(bytes)
+    }
+
+    fn truncated(&self, needed_bytes: u64, available_bytes: u64) -> Error {
+        Error::Truncated { file: self.name.clone(), needed_bytes, available_bytes }
+    }
+}
+
+#[cfg(unix)]
+fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, bytes, offset)
+}
+
+#[cfg(windows)]
+fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match std::os::windows::fs::FileExt::seek_read(file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                bytes = &mut bytes[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl ByteSource for DiskFile {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn len_bytes(&self) -> u64 {
+        self.len_bytes
+    }
+
+    fn read(&self, range: Range<u64>) -> BoxedFuture<'_, Result<Vec<u8>>> {
+        Box::pin(std::future::ready(self.read_range(range)))
+    }
+}
+
+/// A directory with a model's files.
+pub struct DiskFolder {
+    path: PathBuf,
+    name: String,
+}
+
+impl DiskFolder {
+    /// Looks at nothing yet: what is missing is noticed when it is opened.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let name = path.display().to_string();
+        Self { path, name }
+    }
+}
+
+impl Folder for DiskFolder {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open<'a>(&'a self, name: &'a str) -> BoxedFuture<'a, Result<Option<Rc<dyn ByteSource>>>> {
+        Box::pin(async move {
+            // The names of shards come from a file, so they may be anything.
+            if !is_plain_name(name) {
+                return Err(Error::malformed(&self.name, format!("it names {name:?}, which leads out of the folder")));
+            }
+            let file = DiskFile::open(&self.path.join(name), name)?;
+            Ok(file.map(|file| Rc::new(file) as Rc<dyn ByteSource>))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.bin");
+        std::fs::write(&path, bytes).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn ranges_are_read_and_the_end_is_respected() {
+        let (_folder, path) = sample(b"0123456789");
+        let file = DiskFile::open(&path, "weights.bin").unwrap().unwrap();
+        assert_eq!(file.len_bytes(), 10);
+        assert_eq!(file.read_range(3..6).unwrap(), b"345");
+        assert_eq!(file.read_range(10..10).unwrap(), b"");
+        for range in [9..11, 0..u64::MAX, u64::MAX - 1..u64::MAX] {
+            let error = file.read_range(range.clone()).unwrap_err();
+            let expected =
+                Error::Truncated { file: "weights.bin".into(), needed_bytes: range.end, available_bytes: 10 };
+            assert_eq!(error, expected);
+        }
+    }
+
+    #[test]
+    fn a_range_that_ends_before_it_starts_is_refused() {
+        let (_folder, path) = sample(b"0123456789");
+        let file = DiskFile::open(&path, "weights.bin").unwrap().unwrap();
+        #[allow(clippy::reversed_empty_ranges, reason = "what a damaged header may ask for")]
+        let error = file.read_range(6..3).unwrap_err();
+        assert!(matches!(error, Error::Truncated { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_shrinks_while_it_is_open_is_cut_short() {
+        let (_folder, path) = sample(&[7; 4096]);
+        let file = DiskFile::open(&path, "weights.bin").unwrap().unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(100).unwrap();
+        let error = file.read_range(0..4096).unwrap_err();
+        let expected = Error::Truncated { file: "weights.bin".into(), needed_bytes: 4096, available_bytes: 100 };
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn a_folder_opens_its_own_files_and_no_others() {
+        let (outer, _path) = sample(b"x");
+        let inner = outer.path().join("model");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(inner.join("config.json"), "{}").unwrap();
+        std::fs::create_dir(inner.join("directory")).unwrap();
+        let folder = DiskFolder::new(&inner);
+        let open = |name: &str| pollster::block_on(folder.open(name)).map(|file| file.map(|file| file.len_bytes()));
+        assert_eq!(open("config.json").unwrap(), Some(2));
+        assert_eq!(open("absent.json").unwrap(), None);
+        assert!(matches!(open("directory").unwrap_err(), Error::Io { .. }));
+        for name in ["../weights.bin", "..", "", "a/b", "a\\b", "C:file", ".hidden", "nul\0"] {
+            assert!(matches!(open(name).unwrap_err(), Error::Malformed { .. }), "{name:?}");
+        }
+    }
+}
