@@ -285,6 +285,7 @@ export class Session {
   }
 
   #leaveConversation(): void {
+    if (this.status.name === 'generating') this.conversation = talk.stopAnswer(this.conversation);
     this.stop();
     this.waiting = false;
     this.#epoch += 1;
