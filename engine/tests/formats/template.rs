@@ -33,6 +33,7 @@ fn what_templates_use_of_python_is_there() {
     for (source, expected) in [
         ("{{ bos_token }}{{ eos_token }}", "<s></s>"),
         ("{% if tools is none and not documents %}y{% endif %}", "y"),
+        ("{% if tools is iterable and tools | length > 0 %}n{% else %}y{% endif %}", "y"),
         // Blocks are trimmed: the line of a block leaves nothing behind.
         ("a\n  {% if true %}\nb\n  {% endif %}\nc\n", "a\nb\nc"),
         (

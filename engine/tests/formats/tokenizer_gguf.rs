@@ -107,6 +107,55 @@ fn digits_are_cut_as_the_family_cuts_them() {
     assert!(!merged(None, "9812"));
 }
 
+/// A vocabulary with scores, such as SentencePiece makes.
+fn scored() -> GgufMetadata {
+    let mut tokens: Vec<(String, f32, i32)> =
+        [("<unk>", 2), ("<s>", 3), ("</s>", 3)].map(|(token, kind)| (token.to_owned(), 0.0, kind)).to_vec();
+    tokens.extend((0..=255).map(|byte| (format!("<0x{byte:02X}>"), 0.0, 6)));
+    let pieces = [("▁a", -3.0), ("ab", -1.0), ("bc", -2.0), ("▁ab", -4.0), ("abc", -5.0), ("▁", -6.0)];
+    tokens.extend(pieces.map(|(token, score)| (token.to_owned(), score, 1)));
+    tokens.extend(["a", "b", "c"].map(|token| (token.to_owned(), -9.0, 1)));
+    let array = |values| GgufValue::Array(values);
+    let mut metadata = GgufMetadata::default();
+    metadata.insert("tokenizer.ggml.model", GgufValue::String("llama".to_owned()));
+    metadata.insert("tokenizer.ggml.bos_token_id", GgufValue::U32(1));
+    metadata.insert("tokenizer.ggml.eos_token_id", GgufValue::U32(2));
+    metadata.insert("tokenizer.ggml.unknown_token_id", GgufValue::U32(0));
+    let (scores, types) = tokens.iter().map(|(_, score, kind)| (*score, *kind)).unzip();
+    metadata.insert("tokenizer.ggml.scores", array(GgufArray::F32(scores)));
+    metadata.insert("tokenizer.ggml.token_type", array(GgufArray::I32(types)));
+    let texts = tokens.into_iter().map(|(token, ..)| token).collect();
+    metadata.insert("tokenizer.ggml.tokens", array(GgufArray::String(texts)));
+    metadata
+}
+
+#[test]
+fn the_pair_of_the_highest_score_is_joined_first() {
+    let tokenizer = Tokenizer::from_gguf(&scored()).unwrap();
+    let spelled = |text: &str, options| -> Vec<String> {
+        let ids = tokenizer.encode(text, options).unwrap();
+        ids.iter().map(|id| String::from_utf8_lossy(tokenizer.token_bytes(*id).unwrap()).into_owned()).collect()
+    };
+    // "ab" (-1) goes before "▁a" (-3) and "bc" (-2); then "▁ab" (-4) before "abc" (-5).
+    assert_eq!(spelled("abc", EncodeOptions::PLAIN), [" ab", "c"]);
+    assert_eq!(spelled("cab", EncodeOptions::PROMPT), ["<s>", " ", "c", "ab"]);
+    assert_eq!(tokenizer.encode("\n", EncodeOptions::PLAIN).unwrap(), [264, 3 + 10]);
+    assert_eq!((tokenizer.bos(), tokenizer.end_of_turn()), (Some(1), &[2][..]));
+    let mut unprefixed = scored();
+    unprefixed.insert("tokenizer.ggml.add_space_prefix", GgufValue::Bool(false));
+    let tokenizer = Tokenizer::from_gguf(&unprefixed).unwrap();
+    let ids = tokenizer.encode(" ab", EncodeOptions::PLAIN).unwrap();
+    assert_eq!((ids.len(), &*tokenizer.decode(&ids)), (1, " ab"));
+}
+
+#[test]
+fn scores_must_be_as_many_as_tokens() {
+    let mut metadata = scored();
+    metadata.insert("tokenizer.ggml.scores", GgufValue::Array(GgufArray::F32(vec![0.0])));
+    let message = Tokenizer::from_gguf(&metadata).err().unwrap().to_string();
+    assert!(message.contains("268 tokens, but 1 scores"), "{message}");
+}
+
 #[test]
 fn an_unknown_kind_is_named_with_the_cure() {
     let mut sentencepiece = letters(None);
@@ -142,6 +191,17 @@ fn a_vocabulary_that_contradicts_itself_is_refused() {
 }
 
 proptest! {
+    #[test]
+    fn any_text_comes_back_from_scored_tokens(text in any_text()) {
+        thread_local!(static TOKENIZER: Tokenizer = Tokenizer::from_gguf(&scored()).unwrap());
+        TOKENIZER.with(|tokenizer| {
+            let ids = tokenizer.encode(&text, EncodeOptions::PLAIN).unwrap();
+            prop_assert!(!ids.iter().any(|id| tokenizer.is_special(*id)), "{:?}", ids);
+            prop_assert_eq!(tokenizer.decode(&ids), text.replace('▁', " "));
+            Ok(())
+        })?;
+    }
+
     #[test]
     fn both_forms_of_one_tokenizer_give_the_same_tokens(text in any_text()) {
         thread_local!(static TOKENIZER: Tokenizer = Tokenizer::from_gguf(&bundled()).unwrap());

@@ -1,13 +1,12 @@
-//! A tokenizer from the metadata of a GGUF file.
+//! Byte-level BPE (Radford et al. 2019), "gpt2" to GGUF.
 //!
-//! GGUF names two things: the kind of model (`tokenizer.ggml.model`) and, for byte-level BPE, how text is cut into words
-//! before merging (`tokenizer.ggml.pre`). The names and the patterns behind them are conventions of llama.cpp
-//! (`llama-vocab.cpp`); the families that the supported architectures use are known here.
+//! How text is cut into words before merging has a name of its own, `tokenizer.ggml.pre`; the families that the supported
+//! architectures use are known here.
 
 use tokenizers::{
-    AddedToken, SplitDelimiterBehavior,
+    SplitDelimiterBehavior,
     decoders::byte_level::ByteLevel as ByteLevelDecoder,
-    models::bpe::{BPE, Merges, Vocab},
+    models::bpe::{BPE, Merges},
     pre_tokenizers::{
         PreTokenizerWrapper,
         byte_level::ByteLevel,
@@ -17,18 +16,8 @@ use tokenizers::{
     tokenizer::Tokenizer as Inner,
 };
 
-use crate::{Error, Result, file::GgufMetadata};
-
-/// A tokenizer, and whether texts begin with BOS.
-pub(super) struct GgufVocab {
-    pub inner: Inner,
-    pub add_bos: bool,
-}
-
-/// `tokenizer.ggml.token_type`: never in text, always special.
-const CONTROL: i32 = 3;
-/// `tokenizer.ggml.token_type`: added beside the merges, but ordinary text.
-const USER_DEFINED: i32 = 4;
+use super::{failed, to_vocab, unknown};
+use crate::{Result, file::GgufMetadata};
 
 const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -65,15 +54,10 @@ fn family(pre: &str) -> Option<Family> {
     })
 }
 
-/// Builds the tokenizer, or says which kind it is that is not known.
-pub(super) fn build(metadata: &GgufMetadata) -> Result<GgufVocab> {
-    let kind = metadata.string("tokenizer.ggml.model")?;
-    if kind != "gpt2" {
-        return Err(unknown("model", kind));
-    }
+/// The tokenizer without its added tokens, and whether texts begin with BOS where the file does not say.
+pub(super) fn build(metadata: &GgufMetadata, tokens: &[String]) -> Result<(Inner, bool)> {
     let pre = metadata.find_string("tokenizer.ggml.pre")?.unwrap_or("default");
     let family = family(pre).ok_or_else(|| unknown("pre-tokenizer", pre))?;
-    let tokens = metadata.strings("tokenizer.ggml.tokens")?;
     let model = BPE::builder()
         .vocab_and_merges(to_vocab(tokens)?, to_merges(metadata.strings("tokenizer.ggml.merges")?)?)
         .ignore_merges(family.ignore_merges)
@@ -82,44 +66,7 @@ pub(super) fn build(metadata: &GgufMetadata) -> Result<GgufVocab> {
     let mut inner = Inner::new(model);
     inner.with_pre_tokenizer(Some(to_pre_tokenizer(&family)?));
     inner.with_decoder(Some(ByteLevelDecoder::default()));
-    inner.add_tokens(&to_added(tokens, metadata.find_i32s("tokenizer.ggml.token_type")?)?);
-    let add_bos = metadata.find_bool("tokenizer.ggml.add_bos_token")?.unwrap_or(family.add_bos);
-    Ok(GgufVocab { inner, add_bos })
-}
-
-/// BOS, and the tokens that end an answer.
-pub(super) fn turn_ids(metadata: &GgufMetadata, vocab_size: usize) -> Result<(Option<u32>, Vec<u32>)> {
-    let find = |name: &str| {
-        let key = format!("tokenizer.ggml.{name}_token_id");
-        match metadata.find_u32(&key)? {
-            Some(id) if id as usize >= vocab_size => {
-                Err(Error::config(key, format_args!("is {id}, but there are {vocab_size} tokens")))
-            }
-            id => Ok(id),
-        }
-    };
-    let ends = [find("eos")?, find("eot")?, find("eom")?];
-    Ok((find("bos")?, ends.into_iter().flatten().collect()))
-}
-
-fn failed(error: impl ToString) -> Error {
-    Error::Tokenizer { reason: error.to_string() }
-}
-
-fn unknown(what: &str, name: &str) -> Error {
-    failed(format_args!(
-        "the GGUF tokenizer's {what} {name:?} is not known; put the model's tokenizer.json beside the file"
-    ))
-}
-
-/// Ids by token. Of two tokens of one spelling the first counts.
-fn to_vocab(tokens: &[String]) -> Result<Vocab> {
-    let mut vocab = Vocab::default();
-    for (id, token) in tokens.iter().enumerate() {
-        let id = u32::try_from(id).map_err(failed)?;
-        vocab.entry(token.clone()).or_insert(id);
-    }
-    Ok(vocab)
+    Ok((inner, family.add_bos))
 }
 
 /// Pairs to merge; neither half holds a space, because byte-level BPE writes it as another character.
@@ -138,15 +85,4 @@ fn to_pre_tokenizer(family: &Family) -> Result<Sequence> {
     }
     steps.push(ByteLevel::new(false, false, false).into());
     Ok(Sequence::new(steps))
-}
-
-/// The tokens that are recognised before text is cut into words.
-fn to_added(tokens: &[String], types: Option<&[i32]>) -> Result<Vec<AddedToken>> {
-    let types = types.unwrap_or_default();
-    if !types.is_empty() && types.len() != tokens.len() {
-        return Err(failed(format_args!("there are {} tokens, but {} types of tokens", tokens.len(), types.len())));
-    }
-    let is_added = |kind: i32| kind == CONTROL || kind == USER_DEFINED;
-    let added = tokens.iter().zip(types).filter(|(_, kind)| is_added(**kind));
-    Ok(added.map(|(token, kind)| AddedToken::from(token.clone(), *kind == CONTROL).normalized(false)).collect())
 }
