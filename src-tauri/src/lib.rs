@@ -1,14 +1,51 @@
-//! The window: Hearth's user interface in the system's web view, with the engine in Rust behind one command.
+//! The window: Hearth's user interface in the system's web view, with the engine in Rust behind one command and the
+//! models behind one URI scheme. The engine's work is `hearth-host`'s; here it only meets the window.
 
-mod commands;
+mod engine;
+mod models;
 
-/// Opens the window and returns when it is closed.
+use hearth_host::{EngineHandle, HostOptions, ModelStore};
+use tauri::{Manager, UriSchemeContext, WebviewWindowBuilder, Wry, webview::PageLoadEvent};
+
+use engine::Engine;
+
+/// Opens the window on a device without a command line.
 #[cfg_attr(mobile, tauri::mobile_entry_point)]
 pub fn run() {
-    let outcome = tauri::Builder::default()
-        .invoke_handler(tauri::generate_handler![commands::hearth])
-        .run(tauri::generate_context!());
-    if let Err(error) = outcome {
-        tracing::error!("the window could not be opened: {error}");
+    if let Err(error) = open(None) {
+        tracing::error!(%error, "the window could not be opened");
     }
+}
+
+/// Opens the window and returns when it is closed. `model`, a name or a path, takes the bundled model's place.
+pub fn open(model: Option<&str>) -> tauri::Result<()> {
+    let model = model.map(str::to_owned);
+    tauri::Builder::default()
+        .setup(move |app| {
+            let resources = app.path().resource_dir().ok();
+            let mut store = ModelStore::new(ModelStore::usual_folders(resources.as_deref()));
+            if let Some(model) = model {
+                store = store.choose(&model)?;
+            }
+            app.manage(Engine::new(EngineHandle::start(HostOptions::new(store.clone()))?));
+            app.manage(store);
+            // Only now: its first requests find the engine and the models in their places.
+            if let Some(window) = app.config().app.windows.first() {
+                WebviewWindowBuilder::from_config(app, window)?.build()?;
+            }
+            Ok(())
+        })
+        .register_asynchronous_uri_scheme_protocol(
+            models::SCHEME,
+            |context: UriSchemeContext<'_, Wry>, request, responder| {
+                models::serve(context.app_handle().state::<ModelStore>().inner().clone(), request, responder);
+            },
+        )
+        .on_page_load(|webview, page| {
+            if page.event() == PageLoadEvent::Started {
+                webview.state::<Engine>().start_page();
+            }
+        })
+        .invoke_handler(tauri::generate_handler![engine::hearth])
+        .run(tauri::generate_context!())
 }
