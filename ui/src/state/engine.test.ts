@@ -98,6 +98,14 @@ describe('EngineMachine', () => {
     expect(run.machine.status).toMatchObject({ name: 'failed', phase: 'load', loaded: undefined });
   });
 
+  it('lets a failure go that left the model in its place, and no other', () => {
+    const kept = new Run().load().generate().event({ type: 'failed', ...failure('prompt_too_long') });
+    expect(kept.machine.step({ kind: 'dismiss' })).toMatchObject({ name: 'ready', loaded });
+    const lost = new Run().load().generate().event({ type: 'failed', ...failure('device_lost') });
+    expect(lost.machine.step({ kind: 'dismiss' }).name).toBe('failed');
+    expect(new Run().machine.step({ kind: 'dismiss' }).name).toBe('idle');
+  });
+
   it('goes on from a failure', () => {
     const run = new Run().load().generate().event({ type: 'failed', ...failure('prompt_too_long') }).generate();
     expect(run.machine.status.name).toBe('generating');

@@ -45,6 +45,8 @@ export type Input =
   | { readonly kind: 'load' }
   | { readonly kind: 'generate' }
   | { readonly kind: 'stop' }
+  /** The person has moved on: a failure that left the model in its place is over. */
+  | { readonly kind: 'dismiss' }
   | { readonly kind: 'event'; readonly event: Event; readonly nowMs: number };
 
 /** After these the model is gone from the device, or its state can't be trusted. */
@@ -107,6 +109,9 @@ export class EngineMachine {
       }
       case 'stop':
         return status.name === 'generating' ? { ...status, stopping: true } : status;
+      case 'dismiss':
+        if (status.name !== 'failed' || status.loaded === undefined) return status;
+        return { name: 'ready', loaded: status.loaded, last: undefined };
       case 'event':
         return this.#take(input.event, input.nowMs);
     }

@@ -109,7 +109,7 @@ export class Session {
   /** Does again what failed. */
   retry(): void {
     if (this.status.name !== 'failed') return;
-    if (this.status.phase === 'generate') {
+    if (this.status.phase === 'generate' && talk.canAnswer(this.conversation)) {
       this.regenerate();
       return;
     }
@@ -287,6 +287,7 @@ export class Session {
   #leaveConversation(): void {
     if (this.status.name === 'generating') this.conversation = talk.stopAnswer(this.conversation);
     this.stop();
+    this.#step({ kind: 'dismiss' });
     this.waiting = false;
     this.#epoch += 1;
     this.spoken = this.#feed.begin();

@@ -175,6 +175,26 @@ describe('talking', () => {
 });
 
 describe('a new chat', () => {
+  it('leaves a failure behind, or loads the model again if that is gone', async () => {
+    const { session, failures } = setUp();
+    await session.start();
+    failures.set('generate', { code: 'prompt_too_long', message: 'too long', hint: 'shorten it' });
+    session.send('Hello!');
+    await turnOver();
+    session.newChat();
+    expect(session.status.name).toBe('ready');
+
+    failures.set('generate', { code: 'device_lost', message: 'lost', hint: 'try again' });
+    session.send('Hello!');
+    await turnOver();
+    session.newChat();
+    expect(session.status.name).toBe('failed');
+    session.retry();
+    await turnOver();
+    expect(session.status.name).toBe('ready');
+    expect(session.conversation.messages).toEqual([]);
+  });
+
   it('starts empty and can be taken back', async () => {
     const { session, kept } = setUp();
     await session.start();

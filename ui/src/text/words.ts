@@ -15,7 +15,7 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   device_fault: 'The device refused the work',
   io: 'Reading the model failed',
   busy: 'The engine is busy',
-  link: 'The engine cannot be reached',
+  link: 'The engine stopped answering',
 };
 
 /** What went wrong, in a few words. */
