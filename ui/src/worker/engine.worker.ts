@@ -7,11 +7,13 @@ import type { FromWorker, ToWorker } from './messages';
 import { askForSubgroups } from './subgroups';
 
 const HINT = 'Try again: the engine starts anew. If it happens again, choose another route.';
+const TOO_OLD = 'Update the browser or the web view: WebAssembly with SIMD is needed. A native route does without.';
 
 /** The part of a worker's global scope that is used; TypeScript's DOM library describes a window's. */
 const scope = globalThis as unknown as {
   postMessage(message: FromWorker): void;
   addEventListener(type: 'message', listener: (message: MessageEvent<ToWorker>) => void): void;
+  addEventListener(type: 'unhandledrejection', listener: (rejection: PromiseRejectionEvent) => void): void;
 };
 
 let engine: Promise<WebEngine> | undefined;
@@ -24,7 +26,8 @@ async function start(options: { allowGpu: boolean; modelBase: string }): Promise
 
 /** After a trap the WebAssembly's memory may be in any state: the page has to start another worker. */
 function die(what: string, thrown: unknown): void {
-  scope.postMessage({ kind: 'died', failure: linkFailure(`${what}: ${describe(thrown)}`, HINT) });
+  const hint = thrown instanceof WebAssembly.CompileError ? TOO_OLD : HINT;
+  scope.postMessage({ kind: 'died', failure: linkFailure(`${what}: ${describe(thrown)}`, hint) });
 }
 
 async function handle(envelope: RequestEnvelope): Promise<void> {
@@ -34,6 +37,13 @@ async function handle(envelope: RequestEnvelope): Promise<void> {
     scope.postMessage({ kind: 'event', envelope: JSON.parse(event) as EventEnvelope });
   });
 }
+
+// A trap in a task that WebAssembly started by itself rejects a promise that nobody holds; the request that waits for
+// the task would wait for ever.
+scope.addEventListener('unhandledrejection', (rejection) => {
+  rejection.preventDefault();
+  die('the engine in this page stopped', rejection.reason);
+});
 
 scope.addEventListener('message', ({ data }) => {
   if (data.kind === 'request') {
