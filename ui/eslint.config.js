@@ -29,7 +29,7 @@ export default ts.config(
       'svelte/no-inline-styles': 'error',
     },
   },
-  { files: ['src/link/native.ts'], rules: { 'no-restricted-imports': 'off' } },
+  { files: ['src/link/native.ts', 'src/link/native.test.ts'], rules: { 'no-restricted-imports': 'off' } },
   {
     files: ['**/*.svelte', '**/*.svelte.ts'],
     languageOptions: {
