@@ -4,7 +4,7 @@
 use super::storage::fault;
 use crate::{
     Result,
-    kernel::Access,
+    kernel::{Access, HEAD_DIM_MAX, shader::attention::Params},
     plan::{Command, Plan, Program, TensorKind},
     tensor::TensorId,
 };
@@ -112,8 +112,9 @@ impl Checker<'_> {
             Command::Attention(attention) => {
                 let params = attention.params;
                 let whole_groups = params.kv_heads > 0 && params.heads.is_multiple_of(params.kv_heads);
-                ensure(whole_groups && params.heads > 0 && params.head_dim > 0, || {
-                    format!("{} heads cannot share {}", params.heads, params.kv_heads)
+                ensure(whole_groups && params.heads > 0 && (1..=HEAD_DIM_MAX).contains(&params.head_dim), || {
+                    let Params { heads, kv_heads, head_dim, .. } = params;
+                    format!("{heads} heads of {head_dim} numbers cannot share {kv_heads}")
                 })?;
                 for id in [attention.queries, attention.out] {
                     self.floats(id, [tokens, params.heads.into(), params.head_dim.into()])?;

@@ -1,7 +1,14 @@
 //! The CPU: the scalar twins, with SIMD and threads where the time goes.
 
+mod attention;
 mod buffer;
 mod check;
+mod dot;
+mod elementwise;
+mod matmul;
+mod matvec;
+mod panel;
+mod parts;
 mod run;
 mod simd;
 mod storage;
@@ -31,8 +38,9 @@ impl CpuDevice {
         Self::with_simd(workers, SimdLevel::detect())
     }
 
-    /// With a certain instruction set.
+    /// With a certain instruction set, or plain Rust if this machine has it not.
     pub fn with_simd(workers: Arc<dyn Workers>, simd: SimdLevel) -> Self {
+        let simd = if simd.is_available() { simd } else { SimdLevel::Scalar };
         Self { workers, simd, storage: Storage::default(), program: Program::default(), limits: Vec::new() }
     }
 
@@ -81,7 +89,7 @@ impl CpuDevice {
         self.storage.ids.clear();
         self.storage.ids.extend_from_slice(ids);
         for command in &plan.commands {
-            Self::execute(&mut self.storage, step, command);
+            run::execute(self.workers.as_ref(), self.simd, &mut self.storage, step, command);
         }
         Ok(())
     }

@@ -1,0 +1,73 @@
+//! `out[r] = sum_c weights[r, c] * x[c]`, for one vector or a few.
+
+use super::{
+    SimdLevel, Workers,
+    dot::{Stored, dots, with_format},
+    parts,
+    simd::{Simd, Task},
+};
+use crate::kernel::Matrix;
+
+/// Rows that share what is loaded of `x`.
+const ROWS: usize = 4;
+
+/// Bytes of weights that are worth waking a worker for.
+const PART_BYTES: usize = 96 << 10;
+
+/// Multiplies; adds to `out` if `accumulate`.
+pub fn matvec(
+    workers: &dyn Workers,
+    level: SimdLevel,
+    x: &[f32],
+    weights: Matrix<'_>,
+    out: &mut [f32],
+    accumulate: bool,
+) {
+    let parts = parts::count(workers, weights.bytes.len(), PART_BYTES);
+    let columns = weights.columns;
+    // Whole groups of rows, so that only the last part has some left over.
+    let rows = weights.rows().div_ceil(parts).next_multiple_of(ROWS);
+    let pieces = out[..weights.rows()].chunks_mut(rows).enumerate().collect();
+    parts::each(workers, pieces, |(nth, out): (usize, &mut [f32])| {
+        let start = nth * rows * weights.row_bytes();
+        let bytes = &weights.bytes[start..start + out.len() * weights.row_bytes()];
+        level.run(Rows { x: &x[..columns], weights: Matrix { bytes, ..weights }, out, accumulate });
+    });
+}
+
+/// A part of the rows.
+struct Rows<'a> {
+    x: &'a [f32],
+    weights: Matrix<'a>,
+    out: &'a mut [f32],
+    accumulate: bool,
+}
+
+impl Task for Rows<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        with_format!(self.weights.format, W => self.multiply::<S, W>(simd));
+    }
+}
+
+impl Rows<'_> {
+    #[inline(always)]
+    fn multiply<S: Simd, W: Stored>(self, simd: S) {
+        let (groups, rest) = self.out.as_chunks_mut::<ROWS>();
+        let first_rest = groups.len() * ROWS;
+        for (nth, out) in groups.iter_mut().enumerate() {
+            let mut rows: [&[u8]; ROWS] = [&[]; ROWS];
+            for (row, bytes) in rows.iter_mut().enumerate() {
+                *bytes = self.weights.row(nth * ROWS + row);
+            }
+            let products = dots::<S, W, ROWS>(simd, rows, self.x);
+            for (out, product) in out.iter_mut().zip(products) {
+                *out = if self.accumulate { *out + product } else { product };
+            }
+        }
+        for (nth, out) in rest.iter_mut().enumerate() {
+            let [product] = dots::<S, W, 1>(simd, [self.weights.row(first_rest + nth)], self.x);
+            *out = if self.accumulate { *out + product } else { product };
+        }
+    }
+}
