@@ -64,7 +64,10 @@ export default defineConfig(({ mode }) => ({
     port: 1420,
     strictPort: true,
     headers: ISOLATION,
-    ...(served === undefined ? {} : { proxy: { '/v1': { target: served, ws: true, changeOrigin: true } } }),
+    // `hearth serve` answers its own pages only, so the proxy speaks in its name.
+    ...(served === undefined
+      ? {}
+      : { proxy: { '/v1': { target: served, ws: true, changeOrigin: true, headers: { origin: served } } } }),
   },
   preview: {
     host: '127.0.0.1',
