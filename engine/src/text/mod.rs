@@ -7,6 +7,7 @@ mod spelling;
 mod stream;
 mod template;
 mod tokenizer;
+mod tokenizer_json;
 
 pub use stream::TextStream;
 pub use template::{ChatTemplate, LocalTime};

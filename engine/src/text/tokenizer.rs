@@ -7,6 +7,7 @@ use super::{
     guard::{Guard, Specials},
     hf_config::HfConfig,
     spelling::{Spelling, TokenBytes},
+    tokenizer_json,
 };
 use crate::{
     Error, Result,
@@ -54,6 +55,11 @@ fn failed(error: impl ToString) -> Error {
     Error::Tokenizer { reason: error.to_string() }
 }
 
+/// A part of the tokenizer, as `tokenizer.json` writes it.
+fn to_json(part: impl serde::Serialize) -> Result<serde_json::Value> {
+    serde_json::to_value(part).map_err(failed)
+}
+
 impl Tokenizer {
     /// From whatever an opened model brought. A GGUF file's own tokenizer counts; where this engine does not know its
     /// kind, a `tokenizer.json` beside the file is used.
@@ -99,10 +105,11 @@ impl Tokenizer {
 
     /// From a `tokenizer.json` and what the files beside it say.
     fn from_hf(tokenizer_json: &str, config: &HfConfig) -> Result<Self> {
+        tokenizer_json::check(tokenizer_json)?;
         let mut inner: Inner = tokenizer_json.parse().map_err(failed)?;
         inner.with_truncation(None).map_err(failed)?.with_padding(None);
         let mut tokenizer = Self::from_inner(inner)?;
-        tokenizer.prefix = tokenizer.probe_prefix()?;
+        tokenizer.prefix = tokenizer_json::prefix(&to_json(tokenizer.inner.get_post_processor())?);
         tokenizer.bos = match &config.bos_token {
             Some(token) => tokenizer.id_of(token),
             None => config.bos_id.filter(|id| tokenizer.token_bytes(*id).is_some()),
@@ -126,8 +133,7 @@ impl Tokenizer {
 
     /// Derives from a tokenizer what each of its tokens stands for.
     fn from_inner(inner: Inner) -> Result<Self> {
-        let decoder = serde_json::to_value(inner.get_decoder()).map_err(failed)?;
-        let spelling = Spelling::from_decoder(&decoder)?;
+        let spelling = Spelling::from_decoder(&to_json(inner.get_decoder())?)?;
         let mut tokens = TokenBytes::default();
         for (token, id) in inner.get_vocab(false) {
             tokens.insert(id, &token, &spelling)?;
@@ -148,16 +154,6 @@ impl Tokenizer {
             bos: None,
             end_of_turn: Vec::new(),
         })
-    }
-
-    /// What the tokenizer's post-processor puts before a text.
-    fn probe_prefix(&self) -> Result<Vec<u32>> {
-        const PROBE: &str = "a";
-        let bare = self.encode(PROBE, EncodeOptions::PLAIN)?;
-        let mut whole = self.inner.encode_fast(PROBE, true).map_err(failed)?.get_ids().to_vec();
-        let start = whole.windows(bare.len().max(1)).position(|window| window == bare);
-        whole.truncate(start.unwrap_or(0));
-        Ok(whole)
     }
 
     /// Special tokens that end an answer by their name, for models that do not list theirs.

@@ -179,6 +179,26 @@ fn a_broken_tokenizer_is_refused_in_words() {
 
 proptest! {
     #[test]
+    fn a_damaged_tokenizer_is_refused_or_works(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), "[ -~]{0,3}", 0usize..3), 1..4),
+    ) {
+        let mut json = byte_fallback();
+        for (place, inserted, removed) in edits {
+            let places: Vec<_> = json.char_indices().map(|(place, _)| place).collect();
+            let start = place.index(places.len());
+            let end = (start + removed).min(places.len() - 1);
+            json.replace_range(places[start.min(end)]..places[end], &inserted);
+        }
+        if let Ok(tokenizer) = Tokenizer::from_json(&json) {
+            for options in [EncodeOptions::ALL_SPECIAL, EncodeOptions::PLAIN] {
+                if let Ok(ids) = tokenizer.encode("<s> ab é\n", options) {
+                    tokenizer.decode(&ids);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn tokens_are_those_of_the_tokenizers_own_crate(text in any_text(), is_fallback: bool) {
         let (tokenizer, peer) = if is_fallback { &*FALLBACK } else { &*BUNDLED };
         let expected = peer.encode_fast(text.as_str(), true).unwrap().get_ids().to_vec();
