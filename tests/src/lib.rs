@@ -4,4 +4,6 @@ pub mod devices;
 pub mod files;
 pub mod kernels;
 pub mod numbers;
+pub mod platform;
+pub mod sessions;
 pub mod tidy;

@@ -87,9 +87,10 @@ impl GpuDevice {
         &self.report
     }
 
-    /// Loses the device as a driver's crash would, so that tests can see what follows.
-    pub fn lose_for_test(&self) {
-        self.device.destroy();
+    /// What loses the device as a driver's crash would, at any moment, so that tests can see what follows.
+    pub fn lose_for_test(&self) -> impl Fn() + use<> {
+        let device = self.device.clone();
+        move || device.destroy()
     }
 
     /// See [`super::Device::prepare`].
