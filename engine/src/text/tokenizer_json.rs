@@ -73,8 +73,8 @@ mod tests {
             [7, 1, 2, 3]
         );
         let without_ids = json!({"type": "TemplateProcessing", "single": [special("a")], "special_tokens": {}});
-        assert_eq!(prefix(&without_ids), []);
-        assert_eq!(prefix(&Value::Null), []);
+        assert!(prefix(&without_ids).is_empty());
+        assert!(prefix(&Value::Null).is_empty());
     }
 
     #[test]
