@@ -121,7 +121,7 @@ def golden(model, cases):
 
 
 def main():
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     model = reference.build(MODEL)
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     generation = json.loads((MODEL / "generation_config.json").read_text("utf-8"))

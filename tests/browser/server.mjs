@@ -1,0 +1,62 @@
+// Runs `hearth serve` for the tests: the built interface, the models and the engine behind one address.
+import { spawn, spawnSync } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+export const repository = fileURLToPath(new URL('../..', import.meta.url));
+
+/** The command line: HEARTH_CLI names it, otherwise cargo builds it. */
+function commandLine() {
+  if (process.env.HEARTH_CLI) return process.env.HEARTH_CLI;
+  const args = ['build', '--quiet', '--package', 'hearth-host', '--bin', 'hearth', '--message-format=json'];
+  const built = spawnSync('cargo', args, { cwd: repository, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+  if (built.status !== 0) throw new Error('`hearth` could not be built');
+  const messages = built.stdout.split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+  const found = messages.findLast((message) => message.executable && message.target.name === 'hearth');
+  if (found === undefined) throw new Error('cargo built no `hearth`');
+  return found.executable;
+}
+
+let binary;
+
+/** A running server. */
+export class Server {
+  #process;
+
+  constructor(process, url) {
+    this.#process = process;
+    this.url = url;
+  }
+
+  /** Starts one and resolves when it listens: on a free port, unless one is given. */
+  static async start({ port = 0, args = [] } = {}) {
+    binary ??= commandLine();
+    const all = ['serve', '--json', '--port', String(port), '--device', 'cpu', ...args];
+    const child = spawn(binary, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = new Promise((_, reject) => {
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`hearth serve ended with ${code}`)));
+    });
+    ended.catch(() => {});
+    const listening = new Promise((resolve) => {
+      createInterface({ input: child.stdout }).on('line', (line) => {
+        const message = JSON.parse(line);
+        if (message.type === 'listening') resolve(message.url);
+      });
+    });
+    const url = await Promise.race([listening, ended]);
+    return new Server(child, url);
+  }
+
+  get port() {
+    return Number(new URL(this.url).port);
+  }
+
+  /** Ends it, at once: as a crash would. */
+  async kill() {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    this.#process.kill('SIGKILL');
+    await ended;
+  }
+}
