@@ -60,15 +60,14 @@ def clean_book(text):
     return paragraphs
 
 
-def read_books(folder, held_out=()):
-    """Yields (name, paragraphs) for every book under folder, except the held-out ones."""
-    for path in sorted(glob.glob(os.path.join(glob.escape(folder), "*", "*.md"))):
-        name = os.path.relpath(path, folder)
-        if name not in held_out:
-            with open(path, encoding="utf-8") as file:
-                paragraphs = clean_book(file.read())
-            if paragraphs:
-                yield name, paragraphs
+def book_names(folder):
+    """Every book under folder, as author/title.md."""
+    return sorted(os.path.relpath(path, folder) for path in glob.glob(os.path.join(glob.escape(folder), "*", "*.md")))
+
+
+def read_book(folder, name):
+    with open(os.path.join(folder, name), encoding="utf-8") as file:
+        return clean_book(file.read())
 
 
 def read_dialogues(path):

@@ -14,7 +14,7 @@ import random
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from chat_format import BOS, END, SPECIAL_TOKENS, TEMPLATE
-from corpus import read_books, read_dialogues, read_list
+from corpus import book_names, read_book, read_dialogues, read_list
 from model import CONFIG
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,13 +22,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def sample_text(books, dialogues, held_out, megabytes):
     """Whole books in random order up to the size wanted, then every dialogue."""
-    names = list(read_books(books, held_out))
+    names = [name for name in book_names(books) if name not in held_out]
     random.Random(0).shuffle(names)
     left = megabytes * 1_000_000
-    for _, paragraphs in names:
+    for name in names:
         if left <= 0:
             break
-        text = "\n\n".join(paragraphs)
+        text = "\n\n".join(read_book(books, name))
         left -= len(text)
         yield text
     for turns in read_dialogues(dialogues):
@@ -65,7 +65,7 @@ def main():
         "config.json": CONFIG,
         "generation_config.json": {
             "bos_token_id": bos, "eos_token_id": [end, bos], "pad_token_id": tokenizer.token_to_id("<|pad|>"),
-            "do_sample": True, "temperature": 0.7, "top_p": 0.9, "repetition_penalty": 1.1,
+            "do_sample": True, "temperature": 0.7, "top_p": 0.9,
         },
         "tokenizer_config.json": {
             "tokenizer_class": "PreTrainedTokenizerFast",
