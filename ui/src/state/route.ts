@@ -124,6 +124,16 @@ export function chooseRoute(options: readonly RouteOption[], asked?: Route): Rou
   return { route: best.route, reason: `${wanted.route} can't run here (${wanted.why}); ${reason}` };
 }
 
+/** Why nothing can run: in words, with the reason of each engine. */
+export function noRoute(options: readonly RouteOption[]): Failure {
+  const why = (route: Route): string => options.find((option) => option.route === route)?.why ?? 'unknown';
+  return {
+    code: 'no_device',
+    message: `no engine could be started. In this page: ${why('webview-cpu')}. Outside of it: ${why('native-cpu')}`,
+    hint: 'Reload the page or update the browser; if neither helps, start the Hearth app or `hearth serve`.',
+  };
+}
+
 /** Where to go when a route has failed: the best other one. */
 export function nextBest(options: readonly RouteOption[], failed: Route): RouteOption | undefined {
   return (

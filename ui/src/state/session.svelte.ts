@@ -9,7 +9,7 @@ import * as talk from './conversation';
 import type { Conversation, Mode } from './conversation';
 import { EngineMachine, loadedIn } from './engine';
 import type { EngineStatus, Input } from './engine';
-import { chooseRoute, deviceOf, nextBest, routeOptions, sideOf } from './route';
+import { chooseRoute, deviceOf, nextBest, noRoute, routeOptions, sideOf } from './route';
 import type { ProbeOutcome, Probes, RouteChoice, RouteOption } from './route';
 import { readSettings, samplingOf } from './settings';
 import type { Settings } from './settings';
@@ -30,12 +30,6 @@ export interface SessionOptions {
 
 const NO_NATIVE =
   'There is no native engine to reach: this page is neither in the Hearth app nor served by `hearth serve`';
-
-const NO_ROUTE: Failure = {
-  code: 'no_device',
-  message: 'No route can run here: neither the engine in this page nor a native one could be started.',
-  hint: 'Look at the routes for the reason of each, then try again.',
-};
 
 /** The engines, the conversation and the settings of one window, and all that can be done with them. */
 export class Session {
@@ -202,7 +196,7 @@ export class Session {
     this.#step({ kind: 'load' });
     if (choice === undefined) {
       this.#active = undefined;
-      this.#take({ type: 'failed', ...NO_ROUTE });
+      this.#take({ type: 'failed', ...noRoute(this.options) });
       return;
     }
     this.#active = choice.route;

@@ -40,6 +40,7 @@ describe('starting', () => {
     const { session, native } = setUp({ webview: dead, native: dead });
     await session.start();
     expect(session.status).toMatchObject({ name: 'failed', failure: { code: 'no_device' } });
+    expect(session.status.name === 'failed' && session.status.failure.message).toContain('no SIMD');
     session.retry();
     expect(session.status.name).toBe('failed');
     await turnOver();
