@@ -118,3 +118,6 @@ pub trait Task {
     /// Does it.
     fn run<S: Simd>(self, simd: S);
 }
+
+#[cfg(test)]
+mod tests;
