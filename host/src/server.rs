@@ -66,9 +66,7 @@ pub fn router(engine: EngineHandle, options: ServerOptions) -> Router {
         .route("/healthz", get(health))
         .route("/v1/link", get(open_link))
         .route("/models/registry.json", get(registry))
-        .route("/models/{model}/{file}", get(model_file))
-        // Without this a missing model would be looked for among the interface's files.
-        .route("/models/{*rest}", get(|| async { StatusCode::NOT_FOUND }))
+        .route("/models/{*path}", get(model_file))
         .with_state(Shared { engine, message_bytes_max, ping_every })
         .fallback_service(ui::service(ui_dir))
         .layer(middleware::from_fn_with_state(std::sync::Arc::new(allowed), guard::guard))
@@ -109,12 +107,9 @@ async fn registry(State(shared): State<Shared>) -> Response {
 }
 
 /// One file of a model, whole or in ranges.
-async fn model_file(
-    State(shared): State<Shared>,
-    Path((model, file)): Path<(String, String)>,
-    request: Request,
-) -> Response {
-    match shared.engine.models().file(&model, &file) {
+async fn model_file(State(shared): State<Shared>, Path(path): Path<String>, request: Request) -> Response {
+    let (model, file) = path.split_once('/').unwrap_or((&path, ""));
+    match shared.engine.models().file(model, file) {
         Ok(Some(path)) => match ServeFile::new(path).oneshot(request).await {
             Ok(response) => response.into_response(),
             Err(never) => match never {},

@@ -44,9 +44,9 @@ impl AllowedNames {
 
     /// Whether a page of that origin may ask a server that was called by `authority`.
     fn allows_origin(&self, origin: &str, authority: &Authority) -> bool {
-        let is_own = origin.parse::<Uri>().is_ok_and(|uri| {
-            uri.authority().is_some_and(|own| own.as_str().eq_ignore_ascii_case(authority.as_str()))
-        });
+        let is_own = origin
+            .parse::<Uri>()
+            .is_ok_and(|uri| uri.authority().is_some_and(|own| own.as_str().eq_ignore_ascii_case(authority.as_str())));
         is_own || self.origins.iter().any(|allowed| allowed.trim_end_matches('/') == origin)
     }
 }

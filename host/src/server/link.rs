@@ -25,11 +25,8 @@ pub(super) async fn run(socket: WebSocket, client: Client, ping_every: Duration)
     let mut is_silent = false;
     loop {
         tokio::select! {
-            Some(envelope) = outgoing.recv() => {
-                if send(&mut sink, &envelope).await.is_err() {
-                    break;
-                }
-            }
+            // What the client says comes first: it may be a request to stop, or the sign that it is still there.
+            biased;
             message = stream.next() => {
                 is_silent = false;
                 match message {
@@ -59,6 +56,11 @@ pub(super) async fn run(socket: WebSocket, client: Client, ping_every: Duration)
                     }
                 }
             }
+            Some(envelope) = outgoing.recv() => {
+                if send(&mut sink, &envelope).await.is_err() {
+                    break;
+                }
+            }
             _ = ping.tick() => {
                 if is_silent || sink.send(Message::Ping(Vec::new().into())).await.is_err() {
                     break;
@@ -84,7 +86,8 @@ fn read(text: &str) -> Result<RequestEnvelope, Unreadable> {
     }
     serde_json::from_str(text).map_err(|error| match serde_json::from_str(text) {
         Ok(Numbered { id }) => {
-            let failure = Failure::from(&Error::invalid("the request", format!("is not one of this protocol: {error}")));
+            let failure =
+                Failure::from(&Error::invalid("the request", format!("is not one of this protocol: {error}")));
             Unreadable::Request(EventEnvelope { id, event: Event::Failed(failure) })
         }
         Err(_) => Unreadable::Envelope,

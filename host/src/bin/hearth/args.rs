@@ -7,7 +7,7 @@ use hearth_engine::protocol::{DeviceChoice, LoadRequest, Sampling};
 
 /// Runs language models on this machine's GPU or CPU.
 #[derive(Parser)]
-#[command(name = "hearth", version, about, arg_required_else_help = true)]
+#[command(name = "hearth", version, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed or stopped, 2 the command was not understood.")]
 pub struct Cli {
     #[command(flatten)]

@@ -14,13 +14,14 @@ mod tokenize;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command, Eval};
+use args::{Cli, Command, Device, Eval};
 use clap::Parser;
 use hearth_host::{EngineHandle, HostOptions, ModelStore};
 use output::{Output, Stop};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    quieten_drivers();
     let cli = Cli::parse();
     start_log(cli.global.verbose);
     let output = Output::new(&cli.global);
@@ -42,9 +43,11 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
     let global = &cli.global;
     let models = ModelStore::new(ModelStore::usual_folders(None)).allow_paths(true);
+    // Who wants the CPU need not wait for a GPU's driver; `probe` shows what there is whatever is wanted.
+    let gpu_allowed = global.device != Device::Cpu || matches!(cli.command, Command::Probe);
     let start = || -> Result<EngineHandle, Stop> {
         interrupt::watch()?;
-        let options = HostOptions { models: models.clone(), threads: global.threads(), gpu_allowed: true };
+        let options = HostOptions { models: models.clone(), threads: global.threads(), gpu_allowed };
         EngineHandle::start(options).map_err(|error| Stop::io("the engine's thread", &error))
     };
     match &cli.command {
@@ -56,6 +59,16 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
         Command::Eval(Eval::Perplexity(perplexity)) => evaluate::perplexity(&start()?, perplexity, global, output),
         Command::Bench(bench) => bench::bench(&start()?, bench, global, output),
         Command::Serve(serve) => serve::serve(models, serve, global, output),
+    }
+}
+
+/// A layer of the Vulkan loader asks the desktop which GPU it prefers, and complains on stderr where there is no
+/// desktop. The engine chooses by itself, so there the layer is not needed.
+fn quieten_drivers() {
+    #[cfg(target_os = "linux")]
+    if std::env::var_os("XDG_RUNTIME_DIR").is_none() && std::env::var_os("NODEVICE_SELECT").is_none() {
+        // SAFETY: this is the first thing the program does; there is no other thread to read the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 

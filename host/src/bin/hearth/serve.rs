@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
+use hearth_engine::protocol::{Failure, FailureCode};
 use hearth_host::{
     EngineHandle, HostOptions, ModelStore,
     server::{AllowedNames, ServerOptions, router, serve as serve_until, url_of},
 };
-use hearth_engine::protocol::{Failure, FailureCode};
 use tokio::net::TcpListener;
 
 use crate::{

@@ -1,0 +1,236 @@
+//! The command line: what it prints, and how it ends.
+
+mod common;
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Command, Stdio},
+};
+
+use common::{MODEL, hearth, keys, models_dir, run, run_with_input};
+use serde_json::Value;
+
+#[test]
+fn what_is_not_understood_is_a_usage_error() {
+    let wrong: [&[&str]; 14] = [
+        &[],
+        &["sing"],
+        &["chat", "--loudly", "Hello"],
+        &["complete"],
+        &["tokenize"],
+        &["inspect"],
+        &["eval"],
+        &["eval", "perplexity"],
+        &["chat", "Hello", "--temperature", "-1"],
+        &["chat", "Hello", "--top-p", "1.5"],
+        &["chat", "Hello", "--greedy", "--temperature", "1"],
+        &["chat", "Hello", "--context", "0"],
+        &["chat", "Hello", "--max-tokens", "0"],
+        &["serve", "--port", "70000"],
+    ];
+    for args in wrong {
+        let ran = hearth(args).output().unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{args:?}");
+        assert!(ran.stdout.is_empty() && !ran.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn an_empty_prompt_is_a_usage_error() {
+    let ran = run_with_input(&["chat"], "  \n");
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the prompt is empty"), "{}", ran.stderr);
+}
+
+#[test]
+fn complete_prints_an_event_a_line() {
+    let ran = run(&["complete", "Once upon a time", "--greedy", "--max-tokens", "4", "--json"]).done();
+    let lines = ran.json_lines();
+    let (last, tokens) = lines.split_last().unwrap();
+    assert!(!tokens.is_empty() && tokens.len() <= 4, "{}", ran.stdout);
+    for token in tokens {
+        assert_eq!(keys(token), ["type", "id", "text"]);
+        assert_eq!(token["type"], "token");
+        assert!(token["id"].is_u64() && token["text"].is_string());
+    }
+    let expected =
+        ["type", "route", "adapter", "prompt_tokens", "tokens", "first_token_ms", "decode_tokens_per_s", "stop_reason"];
+    assert_eq!(keys(last), expected);
+    assert_eq!(last["type"], "done");
+    assert_eq!(last["route"], "native-cpu");
+    assert_eq!(last["tokens"], tokens.len());
+    assert!(last["prompt_tokens"].as_u64().unwrap() >= 1);
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_text() {
+    let args = ["complete", "The", "--temperature", "1.5", "--seed", "7", "--max-tokens", "12"];
+    let [first, second] = [run(&args).done().stdout, run(&args).done().stdout];
+    assert!(!first.trim().is_empty());
+    assert_eq!(first, second);
+}
+
+#[test]
+fn a_pipe_is_a_prompt() {
+    let args = ["chat", "--greedy", "--max-tokens", "3", "--json"];
+    let piped = run_with_input(&args, "Hello there\n").done();
+    let spoken = run(&["chat", "Hello there", "--greedy", "--max-tokens", "3", "--json"]).done();
+    let ids = |ran: &common::Ran| ran.json_lines().iter().map(|line| line["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&piped), ids(&spoken));
+}
+
+#[test]
+fn system_instructions_lengthen_the_prompt() {
+    let prompt_tokens = |args: &[&str]| {
+        let ran = run(&[&["chat", "Hi", "--greedy", "--max-tokens", "1", "--json"], args].concat()).done();
+        ran.json_lines().last().unwrap()["prompt_tokens"].as_u64().unwrap()
+    };
+    assert!(prompt_tokens(&["--system", "Speak briefly."]) > prompt_tokens(&[]));
+}
+
+#[test]
+fn a_stop_text_ends_the_answer_and_is_not_part_of_it() {
+    let args = ["complete", "Once upon a time", "--greedy", "--max-tokens", "24"];
+    let whole = run(&args).done().stdout;
+    let stop: String = whole.trim().chars().skip(8).take(4).collect();
+    assert_eq!(stop.chars().count(), 4, "{whole:?}");
+    let cut = run(&[&args[..], &["--stop", &stop]].concat()).done().stdout;
+    assert!(!cut.contains(&stop) && whole.starts_with(cut.trim_end_matches('\n')), "{cut:?} of {whole:?}");
+    let events = run(&[&args[..], &["--stop", &stop, "--json"]].concat()).done();
+    assert_eq!(events.json_lines().last().unwrap()["stop_reason"], "stop_text");
+}
+
+#[test]
+fn loading_is_told_only_when_asked_for() {
+    let args = ["complete", "The", "--greedy", "--max-tokens", "1", "--json"];
+    let kinds = |args: &[&str]| -> Vec<String> {
+        let lines = run(args).done().json_lines();
+        lines.iter().map(|line| line["type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(kinds(&args), ["token", "done"]);
+    let verbose = kinds(&[&args[..], &["--verbose"]].concat());
+    assert!(verbose.contains(&"loading".to_owned()) && verbose.contains(&"prefilled".to_owned()), "{verbose:?}");
+    assert_eq!(verbose.last().unwrap(), "done");
+}
+
+#[test]
+fn tokenize_prints_ids() {
+    let ids = |args: &[&str]| {
+        let printed = run(&[&["tokenize", "--json"], args].concat()).done().json();
+        assert_eq!(keys(&printed), ["ids"]);
+        let ids: Vec<u64> = serde_json::from_value(printed["ids"].clone()).unwrap();
+        ids
+    };
+    assert!(ids(&["Hello, world"]).len() >= 2);
+    // Spelled out, a special token is one token, or plain text of several.
+    assert!(ids(&["<|user|>"]).len() < ids(&["--no-special", "<|user|>"]).len());
+    assert_eq!(run(&["tokenize", "Hello, world"]).done().stdout.lines().count(), ids(&["Hello, world"]).len());
+}
+
+#[test]
+fn probe_prints_one_object() {
+    let report = run(&["probe", "--json"]).done().json();
+    for key in ["platform", "adapters", "cpu", "memory", "recommended"] {
+        assert!(report.get(key).is_some(), "{key} in {report}");
+    }
+    assert!(report["cpu"]["cores"].as_u64().unwrap() >= 1);
+    assert!(!report["cpu"]["simd"].as_str().unwrap().is_empty());
+    assert!(report["memory"]["total_bytes"].as_u64().unwrap() > 0);
+    for adapter in report["adapters"].as_array().unwrap() {
+        assert!(adapter["features"].is_array() && adapter["limits"].is_object(), "{adapter}");
+    }
+    assert!(run(&["probe"]).done().stdout.contains("cpu "));
+}
+
+#[test]
+fn threads_are_as_many_as_asked_for() {
+    for threads in [1, 3] {
+        let report = run(&["probe", "--json", "--threads", &threads.to_string()]).done().json();
+        assert_eq!(report["cpu"]["threads"], threads);
+    }
+}
+
+#[test]
+fn perplexity_is_the_exponential_of_the_mean() {
+    let text = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(text.path(), "The king went to the sea, and the sea was still. ".repeat(4)).unwrap();
+    let path = text.path().to_str().unwrap();
+    let printed = run(&["eval", "perplexity", "--text", path, "--json"]).done().json();
+    assert_eq!(keys(&printed), ["tokens", "nll_mean", "perplexity"]);
+    let (mean, perplexity) = (printed["nll_mean"].as_f64().unwrap(), printed["perplexity"].as_f64().unwrap());
+    assert!(mean > 0.0 && (mean.exp() - perplexity).abs() <= 1e-9 * perplexity, "{printed}");
+    // Smaller windows score fewer tokens: the first of each is given.
+    let windowed = run(&["eval", "perplexity", "--text", path, "--window", "8", "--json"]).done().json();
+    assert!(windowed["tokens"].as_u64() < printed["tokens"].as_u64(), "{windowed} {printed}");
+}
+
+#[test]
+fn inspect_lists_every_tensor() {
+    let folder = models_dir().join(MODEL);
+    let by_path = run(&["inspect", folder.to_str().unwrap(), "--json"]).done().json();
+    let by_name = run(&["inspect", MODEL, "--json"]).done().json();
+    assert_eq!(by_path["tensors"], by_name["tensors"]);
+    let tensors = by_path["tensors"].as_array().unwrap();
+    let sum: u64 = tensors.iter().map(|tensor| tensor["bytes"].as_u64().unwrap()).sum();
+    assert_eq!(by_path["weights_bytes"], sum);
+    assert_eq!(by_path["architecture"], "llama");
+    assert_eq!(by_path["is_supported"], true);
+    for tensor in tensors {
+        assert_eq!(keys(tensor), ["name", "shape", "format", "bytes"]);
+    }
+    let printed = run(&["inspect", MODEL]).done().stdout;
+    assert!(tensors.iter().all(|tensor| printed.contains(tensor["name"].as_str().unwrap())));
+}
+
+#[test]
+fn bench_measures_what_was_asked_for() {
+    let args = ["bench", "--prefill", "16", "--decode", "4", "--repeat", "2", "--json"];
+    let report = run(&args).done().json();
+    assert_eq!(report["repeats"], 2);
+    assert_eq!(report["prompt_tokens"], 16);
+    for figure in ["first_token_ms", "prefill_tokens_per_s", "decode_tokens_per_s"] {
+        let [median, min, max] = ["median", "min", "max"].map(|key| report[figure][key].as_f64().unwrap());
+        assert!(min > 0.0 && min <= median && median <= max, "{figure}: {report}");
+    }
+    assert!(report["load_ms"].as_f64().unwrap() > 0.0);
+}
+
+/// Whoever closes the pipe has read enough: no panic, no complaint.
+#[test]
+fn a_closed_pipe_ends_the_answer_quietly() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["complete", "Once upon a time", "--greedy", "--max-tokens", "1000", "--json", "--device", "cpu"])
+        .env("HEARTH_MODELS", models_dir())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let first: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(first["type"], "token");
+    drop(stdout);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    assert_eq!(String::from_utf8(ended.stderr).unwrap(), "");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_stops_the_answer_in_order() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["complete", "Once upon a time", "--greedy", "--max-tokens", "1000", "--json", "--device", "cpu"])
+        .env("HEARTH_MODELS", models_dir())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let last: Value = serde_json::from_str(&lines.last().unwrap().unwrap()).unwrap();
+    assert_eq!((&last["type"], &last["stop_reason"]), (&Value::from("done"), &Value::from("cancelled")));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
