@@ -1,4 +1,15 @@
 //! How numbers are packed: one file a format, each with its block's layout, its decoder and its encoder.
+//!
+//! | format | block | bytes | an element is |
+//! |---|---|---|---|
+//! | F32 | 1 | 4 | itself |
+//! | F16 | 1 | 2 | itself |
+//! | BF16 | 1 | 2 | the upper half of an F32 |
+//! | Q8_0 | 32 | 34 | an F16 scale times a signed byte |
+//! | Q4_0 | 32 | 18 | an F16 scale times a nibble less 8 |
+//!
+//! [`decode_row`] reads rows as a file stores them. Shaders read arrays of u32 and want the scales apart, so rows are
+//! repacked on their way to a GPU ([`repack`]); no bit of a number changes.
 
 mod bf16;
 mod f16;

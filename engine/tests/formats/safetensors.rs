@@ -65,6 +65,7 @@ fn each_rule_that_a_header_breaks_is_named() {
         (one(entry("F32", "[2]", "[8, 0]")), 8, "\"t\" lies at 8..0"),
         (one(entry("F32", "[3]", "[0, 8]")), 8, "\"t\" has 8 bytes, which is not what F32 of shape [3] takes"),
         (one(entry("F32", "[4294967296, 4294967296, 0]", "[0, 0]")), 0, "\"t\" has 0 bytes"),
+        (one(entry("F32", "[0, 4294967296, 4294967296, 2]", "[0, 0]")), 0, "\"t\" has 0 bytes"),
         (one(entry("F32", "[4611686018427387905]", "[0, 4]")), 4, "\"t\" has 4 bytes"),
         (one(entry("F32", "[-1]", "[0, 8]")), 8, "the entry of the tensor \"t\""),
         (one(entry("F32", "[1e99]", "[0, 8]")), 8, "the entry of the tensor \"t\""),
