@@ -48,25 +48,25 @@ TEXTS = {
              "place believed that",
     "king": "Once there was a king who had three daughters, and the youngest of them was so wise that",
 }
+# One turn each, so that the command line can be asked the same.
 CHATS = {
-    "restaurant": ["I would like to book a table for two in San Jose tonight."],
-    "bus": ["Can you find me a bus to Fresno?"],
-    "greeting": ["Hello! Who are you?"],
-    "weather": ["What will the weather be like in London tomorrow?"],
-    "film": ["I want to see a film this evening.", "What kind of film would you like?", "A comedy, please."],
-    "doctor": ["I need to find a dentist near me.", "In which city?", "In Berkeley."],
-    "thanks": ["Thank you, that is all for today."],
-    "music": ["Please play a song for me."],
+    "restaurant": "I would like to book a table for two in San Jose tonight.",
+    "bus": "Can you find me a bus to Fresno?",
+    "greeting": "Hello! Who are you?",
+    "weather": "What will the weather be like in London tomorrow?",
+    "film": "I want to see a comedy this evening in Oakland.",
+    "doctor": "I need to find a dentist in Berkeley.",
+    "thanks": "Thank you, that is all for today.",
+    "music": "Please play a song for me.",
 }
 
 
 def prompts(tokenizer):
     """Every candidate: its name, the prompt as the protocol has it, and its tokens."""
     for name, text in TEXTS.items():
-        yield name, {"kind": "text", "text": text}, tokenizer(text, add_special_tokens=False).input_ids
-    for name, turns in CHATS.items():
-        roles = ["user", "assistant"]
-        messages = [{"role": roles[index % 2], "content": turn} for index, turn in enumerate(turns)]
+        yield name, {"kind": "text", "text": text}, tokenizer(text).input_ids
+    for name, text in CHATS.items():
+        messages = [{"role": "user", "content": text}]
         ids = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
         yield name, {"kind": "chat", "messages": messages}, list(ids)
 

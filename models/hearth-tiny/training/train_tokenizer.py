@@ -48,7 +48,6 @@ def main():
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
     trainer = trainers.BpeTrainer(
         vocab_size=CONFIG["vocab_size"], min_frequency=2, show_progress=False,
         special_tokens=[AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS],
@@ -57,6 +56,9 @@ def main():
     tokenizer.train_from_iterator(
         sample_text(args.books, args.dialogues, held_out, args.megabytes), trainer)
     assert tokenizer.get_vocab_size() == CONFIG["vocab_size"]
+    # Every text the model read began with this token, so every text it continues shall begin with it too.
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{BOS} $A", pair=f"{BOS} $A $B:1", special_tokens=[(BOS, tokenizer.token_to_id(BOS))])
 
     os.makedirs(args.out, exist_ok=True)
     tokenizer.save(os.path.join(args.out, "tokenizer.json"))
@@ -71,7 +73,7 @@ def main():
             "tokenizer_class": "PreTrainedTokenizerFast",
             "model_max_length": CONFIG["max_position_embeddings"],
             "bos_token": BOS, "eos_token": END, "pad_token": "<|pad|>",
-            "add_bos_token": False, "clean_up_tokenization_spaces": False,
+            "add_bos_token": True, "clean_up_tokenization_spaces": False,
             "additional_special_tokens": SPECIAL_TOKENS[1:4] + SPECIAL_TOKENS[6:],
             "chat_template": TEMPLATE,
         },
