@@ -45,7 +45,8 @@ fn main() {
         let kernel = reflected.expect("each shader has at least one permutation");
         writeln!(modules, "{}", kernel.to_rust(name)).expect("string");
     }
-    let kernels: String = names.iter().map(|name| format!("    /// `shaders/{name}.wgsl`.\n    {},\n", camel(name))).collect();
+    let kernels: String =
+        names.iter().map(|name| format!("    /// `shaders/{name}.wgsl`.\n    {},\n", camel(name))).collect();
     let layouts: String =
         names.iter().map(|name| format!("            Self::{} => {name}::BINDINGS,\n", camel(name))).collect();
     let labels: String = names.iter().map(|name| format!("            Self::{} => {name:?},\n", camel(name))).collect();

@@ -207,9 +207,13 @@ impl Error {
             Self::Truncated { .. } => "Download or copy the file again; it did not arrive whole.",
             Self::Malformed { .. } => "Check that this is the right file, and fetch it again if it is.",
             Self::MissingFile { .. } => "Put the file beside the others, as its publisher lists them.",
-            Self::UnknownModel { .. } => "Give a name from models/registry.json, or the path of a model folder or .gguf file.",
+            Self::UnknownModel { .. } => {
+                "Give a name from models/registry.json, or the path of a model folder or .gguf file."
+            }
             Self::UnknownArchitecture { .. } => "Choose a model of a known architecture.",
-            Self::BadConfig { .. } => "Compare the model's configuration with its publisher's; it may be damaged or newer than this engine.",
+            Self::BadConfig { .. } => {
+                "Compare the model's configuration with its publisher's; it may be damaged or newer than this engine."
+            }
             Self::UnsupportedFormat { .. } => "Choose the same model in F32, F16, BF16, Q8_0 or Q4_0.",
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "The weights and the configuration do not belong together; fetch both from one place."
@@ -217,13 +221,19 @@ impl Error {
             Self::Tokenizer { .. } => "Fetch tokenizer.json again from where the weights came from.",
             Self::Template { .. } => "Use `complete`, which needs no template, or another model.",
             Self::InvalidRequest { .. } => "Correct the value and send the request again.",
-            Self::PromptTooLong { .. } => "Shorten the prompt, start a new chat, or load the model with a larger context.",
+            Self::PromptTooLong { .. } => {
+                "Shorten the prompt, start a new chat, or load the model with a larger context."
+            }
             Self::NotLoaded => "Load a model first.",
             Self::Busy => "Wait for the answer to end, or stop it.",
             Self::Cancelled => "Ask again when you like.",
-            Self::OutOfMemory { .. } => "Close other programs, choose a smaller context or a smaller model, or run on the CPU.",
+            Self::OutOfMemory { .. } => {
+                "Close other programs, choose a smaller context or a smaller model, or run on the CPU."
+            }
             Self::NoDevice { .. } => "Choose another route, or --device auto.",
-            Self::DeviceLost { .. } => "Try again; if it happens again, choose the CPU route or update the graphics driver.",
+            Self::DeviceLost { .. } => {
+                "Try again; if it happens again, choose the CPU route or update the graphics driver."
+            }
             Self::DeviceFault { .. } => "Choose the CPU route and report this with the output of `hearth probe`.",
             Self::Io { .. } => "Check the path, the connection and the permissions, then try again.",
         }

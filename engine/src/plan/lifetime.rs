@@ -68,7 +68,10 @@ fn spans(program: &Program, plan: &super::Plan) -> Vec<Option<(usize, usize)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kernel::{Swiglu, shader::swiglu::Params}, plan::{Command, Plan}};
+    use crate::{
+        kernel::{Swiglu, shader::swiglu::Params},
+        plan::{Command, Plan},
+    };
 
     fn swiglu(gate: TensorId, up: TensorId, out: TensorId) -> Command {
         Command::Swiglu(Swiglu { gate, up, out, params: Params { columns: 4 } })
