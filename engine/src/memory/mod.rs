@@ -21,11 +21,11 @@ pub fn plan_context(
     wanted: Option<u32>,
     available_bytes: u64,
 ) -> Result<u32> {
-    if let Some(wanted) = wanted {
-        if wanted == 0 || wanted > config.context_tokens {
-            let reason = format!("is {wanted}, but the model was made for 1 to {}", config.context_tokens);
-            return Err(Error::invalid("context_tokens", reason));
-        }
+    if let Some(wanted) = wanted
+        && (wanted == 0 || wanted > config.context_tokens)
+    {
+        let reason = format!("is {wanted}, but the model was made for 1 to {}", config.context_tokens);
+        return Err(Error::invalid("context_tokens", reason));
     }
     let mut context = wanted.unwrap_or_else(|| config.context_tokens.min(DEFAULT_CONTEXT_MAX));
     if available_bytes == 0 {

@@ -88,7 +88,7 @@ impl Task for Folds<'_> {
             lanes.as_mut()[0] = *vector;
             let mut stored = [0.0; BLOCK];
             simd.store(lanes, &mut stored);
-            assert_eq!(simd.sum(*vector), stored.iter().sum());
+            assert_eq!(simd.sum(*vector), stored.iter().sum::<f32>());
             assert_eq!(simd.maximum(*vector), stored.iter().copied().fold(0.0, f32::max));
             let tenfold = simd.mul(*vector, simd.splat(10.0));
             let sum: f32 = stored.iter().sum();
