@@ -35,9 +35,9 @@ pub(super) async fn run(socket: WebSocket, client: Client, ping_every: Duration)
                             let events = events.clone();
                             client.send(envelope, move |event| events.send(event).is_ok());
                         }
-                        Err(Unreadable::Request(refusal)) => {
+                        Err(Unreadable::Request { id, failure }) => {
                             // The receiver is in this function.
-                            let _ = events.send(refusal);
+                            let _ = events.send(EventEnvelope { id, event: Event::Failed(failure) });
                         }
                         Err(Unreadable::Envelope) => {
                             close(&mut sink, close_code::INVALID, "a message is not a request envelope").await;
@@ -74,7 +74,7 @@ pub(super) async fn run(socket: WebSocket, client: Client, ping_every: Duration)
 /// What came instead of a request.
 enum Unreadable {
     /// Its number can be read, so the answer finds whoever sent it.
-    Request(EventEnvelope),
+    Request { id: u32, failure: Failure },
     /// Nobody knows whom to answer.
     Envelope,
 }
@@ -88,7 +88,7 @@ fn read(text: &str) -> Result<RequestEnvelope, Unreadable> {
         Ok(Numbered { id }) => {
             let failure =
                 Failure::from(&Error::invalid("the request", format!("is not one of this protocol: {error}")));
-            Unreadable::Request(EventEnvelope { id, event: Event::Failed(failure) })
+            Unreadable::Request { id, failure }
         }
         Err(_) => Unreadable::Envelope,
     })
