@@ -4,7 +4,7 @@
 pub mod cpu;
 pub mod gpu;
 
-pub use cpu::{CpuDevice, Serial, Workers};
+pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
 pub use gpu::{GpuDevice, GpuOptions};
 
 use std::ops::Range;

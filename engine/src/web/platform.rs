@@ -86,7 +86,7 @@ impl Platform for WebPlatform {
             };
             // Part of a URL: nothing that could leave the folder or change the query.
             if name.split('/').any(|part| part.is_empty() || part == ".." || part.contains(['?', '#', '\\', '%'])) {
-                return Err(Error::UnknownModel { model: model.to_owned() });
+                return Err(Error::UnknownModel { model: model.to_owned(), available: BUNDLED_MODEL.to_owned() });
             }
             let folder = Rc::new(HttpFolder::new(format!("{}/{name}", self.model_base)));
             Ok(ModelLocation { name: name.to_owned(), folder, file })

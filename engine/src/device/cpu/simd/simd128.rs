@@ -47,26 +47,21 @@ fn widen_block(lower: v128, upper: v128) -> Block {
     [a, b, c, d, e, f, g, h]
 }
 
-/// Four binary16, each in the lower half of a lane. Moving the bits up by 13 leaves an exponent that is too small by
-/// 112, which an integer sum puts right. Only a subnormal number has no exponent to correct: with one of 2^-14 put
-/// above its bits, and that taken away again as a number, the machine finds the right one.
+/// Four binary16, each with its sign all over the upper half of a lane. Moving the bits up by 13 leaves an exponent
+/// that is too small by 112: a product puts it right, for subnormal numbers too. What then is 2^16 or more had an
+/// exponent of ones, for infinity or for what is not a number, and gets it back.
 #[inline(always)]
 fn f16_to_f32(bits: v128) -> Vector {
-    let sign = u32x4_shl(v128_and(bits, u32x4_splat(0x8000)), 16);
-    let moved = u32x4_shl(v128_and(bits, u32x4_splat(0x7fff)), 13);
-    let normal = u32x4_add(moved, u32x4_splat(112 << 23));
-    let subnormal = f32x4_sub(v128_or(moved, u32x4_splat(113 << 23)), u32x4_splat(113 << 23));
-    // An exponent of ones stands for infinity or for what is not a number, and stays one.
-    let special = v128_or(moved, u32x4_splat(0xff << 23));
-    let value = v128_bitselect(subnormal, normal, u32x4_lt(moved, u32x4_splat(1 << 23)));
-    let value = v128_bitselect(special, value, u32x4_ge(moved, u32x4_splat(31 << 23)));
-    v128_or(value, sign)
+    let moved = v128_and(i32x4_shl(bits, 13), u32x4_splat(0x8fff_e000));
+    let value = f32x4_mul(moved, u32x4_splat((127 + 112) << 23));
+    let special = f32x4_ge(f32x4_abs(value), f32x4_splat(65_536.0));
+    v128_or(value, v128_and(special, u32x4_splat(0xff << 23)))
 }
 
 /// Eight binary16 to numbers.
 #[inline(always)]
 fn widen_f16(eight: v128) -> [Vector; 2] {
-    [f16_to_f32(u32x4_extend_low_u16x8(eight)), f16_to_f32(u32x4_extend_high_u16x8(eight))]
+    [f16_to_f32(i32x4_extend_low_i16x8(eight)), f16_to_f32(i32x4_extend_high_i16x8(eight))]
 }
 
 /// Eight upper halves of numbers to numbers.
