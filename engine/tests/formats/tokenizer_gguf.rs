@@ -30,6 +30,7 @@ fn bundled() -> GgufMetadata {
     let mut metadata = GgufMetadata::default();
     metadata.insert("tokenizer.ggml.eos_token_id", id("<|end|>"));
     metadata.insert("tokenizer.ggml.bos_token_id", id("<|endoftext|>"));
+    metadata.insert("tokenizer.ggml.add_bos_token", GgufValue::Bool(true));
     metadata.insert("tokenizer.ggml.model", GgufValue::String("gpt2".to_owned()));
     metadata.insert("tokenizer.ggml.pre", GgufValue::String("gpt-2".to_owned()));
     metadata.insert("tokenizer.ggml.tokens", GgufValue::Array(GgufArray::String(tokens)));
