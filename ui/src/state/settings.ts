@@ -22,6 +22,9 @@ export const TEMPERATURE = { min: 0.1, max: 2, step: 0.1 } as const;
 export const MAX_TOKENS = { min: 1, max: 4096 } as const;
 export const SEED = { min: 0, max: 0xffff_ffff } as const;
 
+/** Small models fall into loops; this much is enough to lead them out, and too little to be noticed otherwise. */
+const REPETITION_PENALTY = 1.1;
+
 export const DEFAULTS: Settings = {
   theme: 'system',
   route: undefined,
@@ -61,7 +64,7 @@ export function readSettings(stored: unknown): Settings {
 /** The settings in the engine's words. */
 export function samplingOf(settings: Settings): Sampling {
   return {
-    repetition_penalty: 1,
+    repetition_penalty: settings.greedy ? 1 : REPETITION_PENALTY,
     temperature: settings.greedy ? 0 : settings.temperature,
     top_k: 40,
     top_p: 0.95,
