@@ -23,7 +23,9 @@ async function freePort() {
 async function startDriver(home) {
   const port = await freePort();
   const driver = spawn('WebKitWebDriver', [`--port=${port}`, '--host=127.0.0.1'], {
-    stdio: ['ignore', 'inherit', 'inherit'],
+    stdio: ['ignore', 'ignore', 'inherit'],
+    // A group of its own, so that nothing it has started outlives the test.
+    detached: true,
     env: {
       ...process.env,
       TAURI_AUTOMATION: 'true',
@@ -63,6 +65,7 @@ export class Window {
   #base;
   #driver;
   #home;
+  #open = false;
 
   /** Starts the app `binary` and resolves when its page is there. */
   static async open(binary, args = []) {
@@ -76,18 +79,19 @@ export class Window {
     try {
       const { sessionId } = await window.#say('POST', '/session', { capabilities });
       window.#base = `${base}/session/${sessionId}`;
+      window.#open = true;
       await window.#say('POST', '/timeouts', { script: PATIENCE_MS });
     } catch (error) {
-      driver.kill();
+      await window.close();
       throw error;
     }
     return window;
   }
 
   async close() {
-    await this.#say('DELETE', '').catch(() => {});
     const ended = new Promise((resolve) => this.#driver.once('exit', resolve));
-    this.#driver.kill();
+    if (this.#open) await this.#say('DELETE', '').catch(() => {});
+    process.kill(-this.#driver.pid);
     await ended;
     await rm(this.#home, { recursive: true, force: true });
   }
