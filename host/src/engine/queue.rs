@@ -52,9 +52,9 @@ struct State {
 }
 
 impl Queue {
-    /// A number that no request has had.
+    /// A number that no request has had; never 0, which the runtime keeps for itself.
     pub(super) fn next_id(&self) -> u32 {
-        self.ids.fetch_add(1, Ordering::Relaxed)
+        self.ids.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
     }
 
     pub(super) fn push(&self, id: u32, work: Work) {

@@ -1,6 +1,10 @@
 //! What is printed, where, and how a command ends.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use hearth_engine::{
     Error,
@@ -89,8 +93,10 @@ impl Output {
 
     /// Shows how far something is, in place of what was shown before; only to a person.
     pub fn progress(&self, text: &str) {
-        if self.has_progress {
-            aside(&format!("\r\x1b[2K{text}"));
+        let mut shown_at = progress_shown_at();
+        if self.has_progress && shown_at.is_none_or(|at| at.elapsed() >= PROGRESS_EVERY) {
+            *shown_at = Some(Instant::now());
+            aside(&format!("{CLEAR_LINE}{text}"));
         }
     }
 
@@ -99,9 +105,11 @@ impl Output {
         aside(&format!("warning: {text}\n"));
     }
 
-    /// Takes the progress away.
+    /// Takes the progress away, if any is shown: otherwise the line is the result's.
     pub fn end_progress(&self) {
-        self.progress("");
+        if progress_shown_at().take().is_some() {
+            aside(CLEAR_LINE);
+        }
     }
 
     /// A remark beside the result; only to a person.
@@ -126,6 +134,17 @@ impl Output {
     pub fn usage(&self, message: &str) {
         aside(&format!("error: {message}\n\nFor more information, try '--help'.\n"));
     }
+}
+
+/// No eye follows more than this.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+/// When the progress that stands on the terminal was put there. The terminal is one, so this is one too.
+fn progress_shown_at() -> MutexGuard<'static, Option<Instant>> {
+    static SHOWN_AT: Mutex<Option<Instant>> = Mutex::new(None);
+    SHOWN_AT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn aside(text: &str) {

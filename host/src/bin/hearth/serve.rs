@@ -34,6 +34,9 @@ pub fn serve(models: ModelStore, args: &Serve, global: &Global, output: &Output)
     let mut allowed = AllowedNames::listening_on(&args.host);
     allowed.origins.clone_from(&args.allow_origin);
     let ui_dir = args.ui.clone().or_else(usual_ui_dir);
+    if ui_dir.as_ref().is_none_or(|dir| !dir.join("index.html").is_file()) {
+        output.warning("the user interface is not built; `./hearth run` builds it, and --ui DIR names a built one");
+    }
     let router = router(engine, ServerOptions { ui_dir, allowed, ..ServerOptions::default() });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
