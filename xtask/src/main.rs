@@ -8,7 +8,7 @@ use std::{
     ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    process::{self, Command, ExitCode},
 };
 
 use wasm_bindgen_cli_support::Bindgen;
@@ -37,12 +37,14 @@ fn main() -> ExitCode {
 /// Wraps `input`, shrinks it where Binaryen is installed, and only then puts it where Vite looks: a watcher must never
 /// see half of it.
 fn package(input: &Path, output: &Path) -> Result<String, Box<dyn Error>> {
-    let staging = output.with_extension("new");
+    let staging = output.with_extension(format!("new-{}", process::id()));
     clear(&staging)?;
     Bindgen::new()
         .input_path(input)
         .out_name(MODULE)
         .web(true)?
+        // The JavaScript then names the module by a URL that Vite follows and copies.
+        .omit_default_module_path(false)
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
