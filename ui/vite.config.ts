@@ -9,7 +9,7 @@ import type { Connect, Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
-const WASM = here('./src/worker/wasm/hearth_engine.js');
+const WASM = here('./src/worker/wasm');
 const MODELS = here('../models');
 
 /** What every server of this page sends: isolation, and the policy under which the page has to work. */
@@ -31,7 +31,7 @@ function engineAndModels(): Plugin {
   return {
     name: 'hearth-engine-and-models',
     buildStart() {
-      if (this.meta.watchMode || existsSync(WASM)) return;
+      if (this.meta.watchMode || existsSync(`${WASM}/hearth_engine_bg.wasm`)) return;
       this.error('The engine is not built for the web: ui/src/worker/wasm is empty. Run `./hearth build wasm` first.');
     },
     configureServer(server) {

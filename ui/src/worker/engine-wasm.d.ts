@@ -1,6 +1,6 @@
 // The shape of the engine as WebAssembly. The module itself is built from engine/src/web.rs by `./hearth build wasm`
 // into src/worker/wasm/; this declaration stands whether or not it has been built.
-declare module 'hearth-engine-wasm' {
+declare module 'hearth-engine-wasm/hearth_engine.js' {
   export interface WebEngineOptions {
     /** Whether the engine may look for a GPU; without it only the CPU is probed and used. */
     readonly allowGpu: boolean;
@@ -16,5 +16,6 @@ declare module 'hearth-engine-wasm' {
     free(): void;
   }
 
-  export default function init(options?: { module_or_path?: string | URL }): Promise<unknown>;
+  /** Compiles the module at an address; the wrapper does not know where it lies. */
+  export default function init(options: { module_or_path: string }): Promise<unknown>;
 }

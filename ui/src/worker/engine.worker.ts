@@ -1,5 +1,6 @@
 // The engine's worker: carries envelopes between the page and the WebAssembly, and nothing else.
-import init, { WebEngine } from 'hearth-engine-wasm';
+import init, { WebEngine } from 'hearth-engine-wasm/hearth_engine.js';
+import moduleUrl from 'hearth-engine-wasm/hearth_engine_bg.wasm?url';
 
 import { describe, linkFailure } from '../link/failure';
 import type { EventEnvelope, RequestEnvelope } from '../link/protocol.gen';
@@ -20,7 +21,7 @@ let engine: Promise<WebEngine> | undefined;
 
 async function start(options: { allowGpu: boolean; modelBase: string }): Promise<WebEngine> {
   askForSubgroups(globalThis);
-  await init();
+  await init({ module_or_path: moduleUrl });
   return WebEngine.create(options);
 }
 
