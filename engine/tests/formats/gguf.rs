@@ -116,6 +116,15 @@ fn tensors_are_rows_first_and_where_they_should_be() {
 }
 
 #[test]
+fn version_2_is_read_like_version_3() {
+    let (third, mut second) = (small(), small());
+    second[4] = 2;
+    let (second, third) = (open_gguf(&second).unwrap(), open_gguf(&third).unwrap());
+    assert_eq!(second.catalog.tensors, third.catalog.tensors);
+    assert_eq!(second.documents, third.documents);
+}
+
+#[test]
 fn a_long_header_is_read_in_pieces_and_no_weight_with_it() {
     let mut metadata = GgufMetadata::default();
     let words: Vec<_> = (0..100_000).map(|word| format!("word {word}")).collect();
