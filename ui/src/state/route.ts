@@ -114,9 +114,13 @@ const REASONS: Readonly<Record<Route, string>> = {
  * Chooses a route. A route that was asked for is taken if it can run; otherwise the order of preference decides, and
  * a GPU that is only played by the CPU is never taken unasked.
  */
-export function chooseRoute(options: readonly RouteOption[], asked?: Route): RouteChoice | undefined {
+export function chooseRoute(
+  options: readonly RouteOption[],
+  asked?: Route,
+  askedBecause = 'you chose it',
+): RouteChoice | undefined {
   const wanted = options.find((option) => option.route === asked);
-  if (wanted !== undefined && canRun(wanted)) return { route: wanted.route, reason: 'you chose it' };
+  if (wanted !== undefined && canRun(wanted)) return { route: wanted.route, reason: askedBecause };
   const best = options.find((option) => option.verdict === 'possible');
   if (best === undefined) return undefined;
   const reason = REASONS[best.route];

@@ -46,6 +46,10 @@ export class Session {
   spoken = $state.raw<readonly string[]>([]);
 
   readonly options: readonly RouteOption[] = $derived(routeOptions(this.probes));
+  /** The route that the page's address asks for, until the person chooses another. */
+  #pinned = $state.raw<Route | undefined>();
+  /** The route that was asked for; none if the window chooses. */
+  readonly asked = $derived(this.#pinned ?? this.settings.route);
   readonly loaded = $derived(loadedIn(this.status));
   readonly canRegenerate = $derived(
     this.loaded !== undefined && this.status.name !== 'generating' && talk.canAnswer(this.conversation),
@@ -56,8 +60,6 @@ export class Session {
   readonly #feed = new SentenceFeed();
   /** The route that holds a model, or tried to. */
   #active: Route | undefined;
-  /** The route that the page's address asks for, until the person chooses another. */
-  #pinned: Route | undefined;
   #controller = new AbortController();
   #turn: Promise<void> = Promise.resolve();
   /** Counts conversations: an answer to an earlier one is no longer written down. */
@@ -190,7 +192,7 @@ export class Session {
   }
 
   async #load(signal: AbortSignal): Promise<void> {
-    const choice = chooseRoute(this.options, this.#pinned ?? this.settings.route);
+    const choice = chooseRoute(this.options, this.asked, this.#pinned === undefined ? 'you chose it' : "the page's address asks for it");
     await this.#unload(choice?.route);
     this.choice = choice;
     this.#step({ kind: 'load' });

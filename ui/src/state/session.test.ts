@@ -32,6 +32,8 @@ describe('starting', () => {
     const { session, kept } = setUp({ route: 'webview-cpu' });
     await session.start();
     expect(session.loaded?.route).toBe('webview-cpu');
+    expect(session.asked).toBe('webview-cpu');
+    expect(session.choice?.reason).toContain('address');
     expect(kept.has('hearth.v1.settings')).toBe(false);
   });
 

@@ -16,6 +16,6 @@ declare module 'hearth-engine-wasm/hearth_engine.js' {
     free(): void;
   }
 
-  /** Compiles the module at an address; the wrapper does not know where it lies. */
+  /** Fetches and compiles the module at an address. */
   export default function init(options: { module_or_path: string }): Promise<unknown>;
 }
