@@ -43,8 +43,6 @@ fn package(input: &Path, output: &Path) -> Result<String, Box<dyn Error>> {
         .input_path(input)
         .out_name(MODULE)
         .web(true)?
-        // The JavaScript then names the module by a URL that Vite follows and copies.
-        .omit_default_module_path(false)
         .typescript(false)
         .remove_name_section(true)
         .remove_producers_section(true)
