@@ -86,28 +86,7 @@ proptest! {
         exponent in -9_i32..9,
         single in any::<bool>(),
     ) {
-        let columns = 4 * quarter;
-        let epsilon = 1e-5;
-        let x = numbers(seed.into(), (tokens * columns) as usize, exponent);
-        let weight = numbers(u64::from(seed) + 1, columns as usize, 0);
-        let mut bench = Bench::default();
-        let (x_id, weight_id, out) = (bench.state(&x), bench.state(&weight), bench.state(&vec![0.5; x.len()]));
-        let params = rms_norm::Params { columns, epsilon };
-        let command = Command::RmsNorm(RmsNorm { x: x_id, weight: weight_id, out, single, params });
-        let mut expected = vec![0.5; x.len()];
-        let rows = if single { 1 } else { tokens as usize };
-        let chunks = expected.chunks_exact_mut(columns as usize).zip(x.chunks_exact(columns as usize));
-        for (expected, x) in chunks.take(rows) {
-            let squares: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
-            let factor = 1.0 / (squares / f64::from(columns) + f64::from(epsilon)).sqrt();
-            for ((expected, x), weight) in expected.iter_mut().zip(x).zip(&weight) {
-                *expected = f64::from(*x) * factor * f64::from(*weight);
-            }
-        }
-        let magnitudes: Vec<f64> = expected.iter().map(|value| value.abs()).collect();
-        for (level, got) in bench.run_everywhere(Step { position: 0, tokens }, &command, out) {
-            assert_close(level.name(), &got, &expected, &magnitudes);
-        }
+        check_rms_norm(seed.into(), 4 * quarter, tokens, exponent, single);
     }
 
     #[test]
@@ -132,20 +111,47 @@ proptest! {
         position in 0_u32..40,
         tokens in 1_u32..38,
     ) {
-        let (rotary, head_dim) = (2 * half, 2 * half + 2 * still);
-        let frequencies: Vec<f64> = (0..half).map(|pair| 10_000_f64.powf(-f64::from(pair) / f64::from(half))).collect();
-        let table = rope_table(position + tokens, &frequencies);
-        let x = numbers(seed.into(), (tokens * heads * head_dim) as usize, 0);
-        let mut bench = Bench::default();
-        let (table_id, x_id) = (bench.state(&table), bench.state(&x));
-        let step = Step { position, tokens };
-        let command = Rope { table: table_id, x: x_id, params: rope::Params { heads, head_dim, rotary, interleaved } };
-        let mut twin = x.clone();
-        command.twin(step, &table, &mut twin);
-        let twin: Vec<f64> = twin.into_iter().map(f64::from).collect();
-        for (level, got) in bench.run_everywhere(step, &Command::Rope(command.clone()), x_id) {
-            assert_close(level.name(), &got, &twin, &vec![2.0; twin.len()]);
+        check_rope(seed.into(), heads, (half, still), interleaved, Step { position, tokens });
+    }
+}
+
+fn check_rms_norm(seed: u64, columns: u32, tokens: u32, exponent: i32, single: bool) {
+    let epsilon = 1e-5;
+    let x = numbers(seed, (tokens * columns) as usize, exponent);
+    let weight = numbers(seed + 1, columns as usize, 0);
+    let mut bench = Bench::default();
+    let (x_id, weight_id, out) = (bench.state(&x), bench.state(&weight), bench.state(&vec![0.5; x.len()]));
+    let params = rms_norm::Params { columns, epsilon };
+    let command = Command::RmsNorm(RmsNorm { x: x_id, weight: weight_id, out, single, params });
+    let mut expected = vec![0.5; x.len()];
+    let rows = if single { 1 } else { tokens as usize };
+    let chunks = expected.chunks_exact_mut(columns as usize).zip(x.chunks_exact(columns as usize));
+    for (expected, x) in chunks.take(rows) {
+        let squares: f64 = x.iter().map(|x| f64::from(*x).powi(2)).sum();
+        let factor = 1.0 / (squares / f64::from(columns) + f64::from(epsilon)).sqrt();
+        for ((expected, x), weight) in expected.iter_mut().zip(x).zip(&weight) {
+            *expected = f64::from(*x) * factor * f64::from(*weight);
         }
+    }
+    let magnitudes: Vec<f64> = expected.iter().map(|value| value.abs()).collect();
+    for (level, got) in bench.run_everywhere(Step { position: 0, tokens }, &command, out) {
+        assert_close(level.name(), &got, &expected, &magnitudes);
+    }
+}
+
+fn check_rope(seed: u64, heads: u32, (half, still): (u32, u32), interleaved: u32, step: Step) {
+    let (rotary, head_dim) = (2 * half, 2 * half + 2 * still);
+    let frequencies: Vec<f64> = (0..half).map(|pair| 10_000_f64.powf(-f64::from(pair) / f64::from(half))).collect();
+    let table = rope_table(step.position + step.tokens, &frequencies);
+    let x = numbers(seed, (step.tokens * heads * head_dim) as usize, 0);
+    let mut bench = Bench::default();
+    let (table_id, x_id) = (bench.state(&table), bench.state(&x));
+    let command = Rope { table: table_id, x: x_id, params: rope::Params { heads, head_dim, rotary, interleaved } };
+    let mut twin = x.clone();
+    command.twin(step, &table, &mut twin);
+    let twin: Vec<f64> = twin.into_iter().map(f64::from).collect();
+    for (level, got) in bench.run_everywhere(step, &Command::Rope(command.clone()), x_id) {
+        assert_close(level.name(), &got, &twin, &vec![2.0; twin.len()]);
     }
 }
 
@@ -166,6 +172,14 @@ fn check_swiglu(columns: u32, tokens: u32, gate: &[f32], up: &[f32]) {
     for (level, got) in bench.run_everywhere(step, &Command::Swiglu(command.clone()), out) {
         assert_close(level.name(), &got, &expected, &magnitudes);
     }
+}
+
+#[test]
+fn large_batches_are_split_among_workers_without_a_trace() {
+    let (columns, tokens) = (1_028, 130);
+    check_rms_norm(1, columns, tokens, 0, false);
+    check_swiglu(columns, tokens, &numbers(2, 130 * 1_028, 1), &numbers(3, 130 * 1_028, 0));
+    check_rope(4, 16, (32, 1), 0, Step { position: 7, tokens });
 }
 
 #[test]
@@ -191,6 +205,14 @@ fn a_number_that_is_none_shows_instead_of_being_hidden() {
 fn attention_is_right_over_a_long_context_with_the_widest_head() {
     check_attention(5, 2, 3, 256, 1_500, 1);
     check_attention(6, 1, 2, 256, 70, 130);
+}
+
+#[test]
+fn a_query_answers_alike_whichever_queries_go_with_it() {
+    // Two queries at once see the keys in fours as far as the second sees: the first must not notice.
+    for tokens in 2..9 {
+        check_attention(tokens.into(), 3, 1, 96, 190, tokens);
+    }
 }
 
 #[test]

@@ -60,7 +60,9 @@ fn uploads_and_reads_keep_to_their_tensors() {
     let mut device = device();
     device.prepare(&program).unwrap();
     device.upload(weight, 1..3, &[0; 2 * 68]).unwrap();
-    for (rows, bytes) in [(1..3, 2 * 68 - 1), (2..4, 2 * 68), (std::ops::Range { start: 3, end: 2 }, 0), (0..u64::MAX, 68)] {
+    for (rows, bytes) in
+        [(1..3, 2 * 68 - 1), (2..4, 2 * 68), (std::ops::Range { start: 3, end: 2 }, 0), (0..u64::MAX, 68)]
+    {
         assert!(fault(device.upload(weight, rows, &vec![0; bytes])).contains("weight"));
     }
     fault(device.upload(state, 0..1, &[0; 32]));

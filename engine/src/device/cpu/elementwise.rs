@@ -9,7 +9,7 @@ use super::{
 use crate::kernel::{RmsNorm, Rope, Step, Swiglu};
 
 /// Numbers that are worth waking a worker for.
-const PART_NUMBERS: usize = 16 << 10;
+const PART_NUMBERS: usize = 32 << 10;
 
 /// [`RmsNorm::twin`].
 pub fn rms_norm(

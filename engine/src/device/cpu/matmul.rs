@@ -16,7 +16,7 @@ const PANEL_COLUMNS: usize = 256;
 const FEW_TOKENS: usize = 3;
 
 /// Products that are worth waking a worker for.
-const PART_PRODUCTS: usize = 1 << 19;
+const PART_PRODUCTS: usize = 1 << 20;
 
 /// Multiplies; adds to `out` if `accumulate`. `x` has the batch's tokens and no more.
 pub fn matmul(

@@ -12,7 +12,7 @@ use crate::kernel::Matrix;
 const ROWS: usize = 4;
 
 /// Bytes of weights that are worth waking a worker for.
-const PART_BYTES: usize = 96 << 10;
+const PART_BYTES: usize = 256 << 10;
 
 /// Multiplies; adds to `out` if `accumulate`.
 pub fn matvec(

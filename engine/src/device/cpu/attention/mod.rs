@@ -14,7 +14,7 @@ use crate::kernel::{Attention, Step};
 const TILE: usize = 2 * BLOCK;
 
 /// Products of keys that are worth waking a worker for.
-const PART_PRODUCTS: usize = 64 << 10;
+const PART_PRODUCTS: usize = 128 << 10;
 
 /// From so many tokens on, it pays to unpack a tile's keys and values for all of a part's queries.
 const BATCH_TOKENS: usize = 8;

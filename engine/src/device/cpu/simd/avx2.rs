@@ -119,9 +119,9 @@ impl Simd for Avx2 {
     #[inline(always)]
     fn sum(self, a: Vector) -> f32 {
         avx2!({
-            let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
-            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+            let pairs = _mm256_hadd_ps(a, a);
+            let fours = _mm256_hadd_ps(pairs, pairs);
+            _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(fours), _mm256_extractf128_ps::<1>(fours)))
         })
     }
 

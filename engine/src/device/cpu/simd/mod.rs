@@ -56,7 +56,7 @@ pub trait Simd: Copy {
     /// The sum of all lanes.
     fn sum(self, a: Self::Vector) -> f32;
 
-    /// The sum of all lanes, of each.
+    /// The [sums](Self::sum) of four vectors, to the last bit: which rows are summed up together must not show.
     #[inline(always)]
     fn sum4(self, [a, b, c, d]: [Self::Vector; 4]) -> [f32; 4] {
         [self.sum(a), self.sum(b), self.sum(c), self.sum(d)]

@@ -97,6 +97,32 @@ impl Task for Folds<'_> {
     }
 }
 
+struct Orders<'a> {
+    numbers: &'a [f32; BLOCK],
+}
+
+impl Task for Orders<'_> {
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for vector in simd.load(self.numbers).as_ref() {
+            let sum = simd.sum(*vector);
+            assert_eq!(simd.sum4([*vector; 4]), [sum; 4]);
+        }
+    }
+}
+
+#[test]
+fn four_sums_are_rounded_as_one_is() {
+    // Numbers whose sum depends on the order.
+    for seed in 1..50 {
+        let numbers =
+            std::array::from_fn(|index| ((index * 7 + seed) as f32 * 0.737).sin() * 10f32.powi(index as i32 % 5));
+        for level in levels() {
+            level.run(Orders { numbers: &numbers });
+        }
+    }
+}
+
 #[test]
 fn sums_and_maxima_take_every_lane() {
     // Powers of two, each in one lane: no sum rounds, and each lane is missed.
