@@ -27,7 +27,11 @@ const POLICY = [
 
 /** Serves the models with ranges, as `hearth serve` does, and says where the engine's wasm comes from. */
 function engineAndModels(): Plugin {
-  const models: Connect.NextHandleFunction = sirv(MODELS, { dev: true, etag: true });
+  const files = sirv(MODELS, { dev: true, etag: true });
+  // Without a `next` a missing file is a 404; otherwise Vite would answer for it with the page.
+  const models: Connect.SimpleHandleFunction = (request, response) => {
+    files(request, response);
+  };
   return {
     name: 'hearth-engine-and-models',
     buildStart() {
