@@ -24,6 +24,7 @@ try {
   await page.evaluate(startEngine, { worker, allowGpu: true, modelBase: '/models' });
   const { adapters } = await page.evaluate(lastEvent, { type: 'probe' });
   const loaded = await page.evaluate(lastEvent, { type: 'load', model: '', device: 'gpu' });
+  if (loaded.type !== 'loaded') throw new Error(`${loaded.message} (${loaded.hint})`);
   const runs = [];
   for (let round = 0; round <= repeats; round += 1) {
     const request = { prompt: prompt(round), max_tokens: tokens, sampling: GREEDY, stop: [] };
