@@ -7,10 +7,10 @@ import { after, before, describe, test } from 'node:test';
 
 import { openChromium, openFirefox } from './browsers.mjs';
 import { generate, lastEvent, startEngine } from './in_page.mjs';
-import { Server, repository } from './server.mjs';
+import { Server, repository, ui } from './server.mjs';
 
 const cases = JSON.parse(readFileSync(join(repository, 'tests/cases/hearth-tiny.json'), 'utf8'));
-const assets = readdirSync(join(repository, 'ui/dist/assets'));
+const assets = readdirSync(join(ui, 'assets'));
 const worker = `/assets/${assets.find((name) => /^engine\.worker.*\.js$/.test(name))}`;
 
 const GREEDY = { repetition_penalty: 1, temperature: 0, top_k: 0, top_p: 1, min_p: 0, seed: null };

@@ -1,9 +1,12 @@
 // Runs `hearth serve` for the tests: the built interface, the models and the engine behind one address.
 import { spawn, spawnSync } from 'node:child_process';
 import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const repository = fileURLToPath(new URL('../..', import.meta.url));
+/** The built interface. */
+export const ui = process.env.HEARTH_UI ?? join(repository, 'ui/dist');
 
 /** The command line: HEARTH_CLI names it, otherwise cargo builds it. */
 function commandLine() {
@@ -29,10 +32,10 @@ export class Server {
   }
 
   /** Starts one and resolves when it listens: on a free port, unless one is given. */
-  static async start({ port = 0, args = [] } = {}) {
+  static async start({ port = 0 } = {}) {
     binary ??= commandLine();
-    const all = ['serve', '--json', '--port', String(port), '--device', 'cpu', ...args];
-    const child = spawn(binary, all, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const args = ['serve', '--json', '--port', String(port), '--device', 'cpu', '--ui', ui];
+    const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     const ended = new Promise((_, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`hearth serve ended with ${code}`)));
@@ -41,7 +44,7 @@ export class Server {
     const listening = new Promise((resolve) => {
       createInterface({ input: child.stdout }).on('line', (line) => {
         const message = JSON.parse(line);
-        if (message.type === 'listening') resolve(message.url);
+        if (message.type === 'listening') resolve(new URL(message.url).origin);
       });
     });
     const url = await Promise.race([listening, ended]);

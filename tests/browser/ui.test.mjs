@@ -48,7 +48,7 @@ describe('a conversation', () => {
     await page.picture('streaming');
     const whole = await page.ended();
     assert.ok(whole.length > early, `${early} characters came first, ${whole.length} in all`);
-    assert.deepEqual(await page.find('message-user').allTextContents(), [`You${LONG}`]);
+    assert.deepEqual(await page.questions(), [LONG]);
     assert.match(await page.find('message-stats').textContent(), /\d/);
     assert.deepEqual(await page.barriers(), []);
     await page.picture('answered');
@@ -78,27 +78,29 @@ describe('a conversation', () => {
     await answer.locator(byId('copy')).click();
     await answer.getByText('Copied').waitFor();
     const copied = await page.tab.evaluate(() => navigator.clipboard.readText());
-    const words = (text) => text.split(/\s+/).filter((word) => /^\w+$/.test(word)).slice(0, 5);
-    assert.deepEqual(words(copied), words(await answer.locator('p').first().textContent()));
+    const words = (text) => text.split(/\s+/).filter((word) => /^\w+$/.test(word));
+    const shown = words(await answer.locator('p').first().textContent());
+    assert.ok(shown.length > 0);
+    assert.deepEqual(words(copied).slice(0, shown.length), shown);
   });
 
   test('survives a reload', async () => {
-    const said = await page.find('message-user').allTextContents();
+    const said = await page.questions();
     await page.tab.reload();
     await page.ready('webview-cpu');
-    assert.deepEqual(await page.find('message-user').allTextContents(), said);
+    assert.deepEqual(await page.questions(), said);
   });
 
   test('moves to the native engine and back, and stays as it is', async () => {
-    const said = await page.find('message-user').allTextContents();
+    const said = await page.questions();
     for (const route of ['native-cpu', 'webview-cpu']) {
       await page.find('status').click();
       await page.find(`route-option-${route}`).click();
       await page.ready(route);
-      assert.deepEqual(await page.find('message-user').allTextContents(), said);
+      assert.deepEqual(await page.questions(), said);
       await page.say('Thank you.');
       await page.ended();
-      said.push('YouThank you.');
+      said.push('Thank you.');
     }
   });
 
@@ -148,8 +150,9 @@ test('a load on its way shows how far it is', async () => {
     scheme: 'dark',
     prepare: (context) =>
       context.route(WEIGHTS, async (route) => {
-        // The header comes at once; the weights wait.
-        if (!/bytes=[0-7]-/.test(route.request().headers()['range'] ?? '')) await held;
+        // The first pieces come at once, the others wait.
+        const from = Number(/bytes=(\d+)-/.exec(route.request().headers()['range'] ?? '')?.[1]);
+        if (from > 6_000_000) await held;
         await route.continue();
       }),
   });

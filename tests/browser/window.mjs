@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import axe from 'axe-core';
 
 /** The longest that anything awaited may take: only a page that hangs ever meets it. */
-const PATIENCE_MS = 180_000;
+const PATIENCE_MS = 90_000;
 
 /** Selects by test id. */
 export const byId = (id) => `[data-testid="${id}"]`;
@@ -49,8 +49,15 @@ export class Page {
   }
 
   /** Waits until the model is there, on that route. */
-  ready(route) {
-    return this.tab.locator(`${byId('app')}[data-status="ready"][data-route="${route}"]`).waitFor();
+  async ready(route) {
+    const app = byId('app');
+    await this.tab.locator(`${app}[data-status="ready"][data-route="${route}"], ${app}[data-status="failed"]`).waitFor();
+    if ((await this.find('failure').count()) > 0) throw new Error(await this.find('failure').innerText());
+  }
+
+  /** What the person said so far. */
+  questions() {
+    return this.find('message-user').locator('p').allTextContents();
   }
 
   route() {
