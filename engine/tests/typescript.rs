@@ -2,16 +2,15 @@
 //! something else than `engine/src/protocol`. `HEARTH_BLESS=1` renews the file.
 #![cfg(feature = "typescript")]
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use hearth_engine::protocol::{EventEnvelope, RequestEnvelope, VERSION};
 use ts_rs::{Config, TS, TypeVisitor};
 
-/// The declarations found so far, each type once, those it depends on before it.
+/// The declarations found so far, by name: ts-rs visits a type's fields in another order each time it is compiled.
 struct Declarations<'a> {
     config: &'a Config,
-    names: Vec<String>,
-    text: String,
+    by_name: BTreeMap<String, String>,
 }
 
 impl TypeVisitor for Declarations<'_> {
@@ -21,26 +20,23 @@ impl TypeVisitor for Declarations<'_> {
             return;
         }
         let name = T::ident(self.config);
-        if self.names.contains(&name) {
+        if self.by_name.contains_key(&name) {
             return;
         }
-        self.names.push(name);
+        let docs = T::docs().unwrap_or_default();
+        self.by_name.insert(name, format!("\n{docs}export {}\n", T::decl(self.config)));
         T::visit_dependencies(self);
-        self.text.push('\n');
-        self.text.push_str(&T::docs().unwrap_or_default());
-        self.text.push_str("export ");
-        self.text.push_str(&T::decl(self.config));
-        self.text.push('\n');
     }
 }
 
 fn declarations() -> String {
     let config = Config::new();
-    let mut found = Declarations { config: &config, names: Vec::new(), text: String::new() };
+    let mut found = Declarations { config: &config, by_name: BTreeMap::new() };
     found.visit::<RequestEnvelope>();
     found.visit::<EventEnvelope>();
     // ts-rs leaves spaces at the ends of lines.
-    let types: Vec<&str> = found.text.lines().map(str::trim_end).collect();
+    let text: String = found.by_name.into_values().collect();
+    let types: Vec<&str> = text.lines().map(str::trim_end).collect();
     format!(
         "// Generated from engine/src/protocol by engine/tests/typescript.rs; HEARTH_BLESS=1 renews it.\n\n\
          /** The protocol's version; a client and an engine that differ in it refuse each other. */\n\

@@ -4,61 +4,37 @@
 export const PROTOCOL_VERSION = 1;
 
 /**
- * Which kind of device shall run the model.
+ * One GPU.
  */
-export type DeviceChoice = "auto" | "gpu" | "cpu";
-
+export type AdapterReport = {
 /**
- * Which model to load, and where it shall run.
+ * Its name.
  */
-export type LoadRequest = {
+name: string,
 /**
- * A name from the registry, or a path where the host allows paths. Empty: the bundled model.
+ * "Vulkan", "Metal", "Dx12", "BrowserWebGpu".
  */
-model: string,
+backend: string,
 /**
- * CPU, GPU, or whichever is there.
+ * "DiscreteGpu", "IntegratedGpu", "VirtualGpu", "Cpu" or "Other".
  */
-device: DeviceChoice,
+kind: string,
 /**
- * Tokens of context to make room for. None: the model's own, or what fits.
+ * The driver, as it describes itself.
  */
-context_tokens?: number | null, };
-
+driver: string,
 /**
- * How the next token is chosen from the logits. The steps apply in the order of the fields.
+ * Whether it is a program on the CPU that plays a GPU: right, but slow.
  */
-export type Sampling = {
+is_software: boolean,
 /**
- * Divides positive and multiplies negative logits of tokens already seen (Keskar et al. 2019, section 4.1);
- * 1 changes nothing.
+ * Which optional features it has, among those the engine can use.
  */
-repetition_penalty: number,
+features: Array<string>,
 /**
- * 0 is greedy: always the most likely token.
+ * The limits that matter to the engine.
  */
-temperature: number,
-/**
- * Keep only so many most likely tokens; 0 keeps all.
- */
-top_k: number,
-/**
- * Keep the smallest set of most likely tokens whose probabilities reach this sum (Holtzman et al. 2020); 1 keeps all.
- */
-top_p: number,
-/**
- * Keep tokens at least this fraction as likely as the likeliest (Nguyen et al. 2024); 0 keeps all.
- */
-min_p: number,
-/**
- * The same seed, model, prompt and route give the same answer. None: a new one each time.
- */
-seed?: number | null, };
-
-/**
- * Who speaks.
- */
-export type Role = "system" | "user" | "assistant";
+limits: LimitsReport, };
 
 /**
  * One turn of a conversation.
@@ -74,70 +50,30 @@ role: Role,
 content: string, };
 
 /**
- * What a generation continues.
+ * The CPU.
  */
-export type Prompt = { "kind": "chat",
+export type CpuReport = {
 /**
- * The turns so far; the last is usually the user's.
+ * Its name, where the platform tells.
  */
-messages: Array<ChatMessage>, } | { "kind": "text",
+name: string,
 /**
- * The text.
+ * The SIMD level that the engine uses: "avx2", "neon", "simd128" or "scalar".
  */
-text: string, };
+simd: string,
+/**
+ * Cores that can be used.
+ */
+cores: number,
+/**
+ * Threads that the engine uses.
+ */
+threads: number, };
 
 /**
- * A text to continue and how.
+ * Which kind of device shall run the model.
  */
-export type GenerateRequest = {
-/**
- * What to continue.
- */
-prompt: Prompt,
-/**
- * At most so many new tokens. None: as many as the context holds.
- */
-max_tokens?: number | null,
-/**
- * How the next token is chosen.
- */
-sampling: Sampling,
-/**
- * Texts at which the answer ends; they are not part of it.
- */
-stop: Array<string>, };
-
-/**
- * What can be asked.
- */
-export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "cancel",
-/**
- * The number of the request to stop.
- */
-target: number, } | { "type": "unload" };
-
-/**
- * A request with the number that its events will carry.
- */
-export type RequestEnvelope = {
-/**
- * Chosen by the client, unique among its open requests.
- */
-id: number,
-/**
- * What is asked.
- */
-request: Request, };
-
-/**
- * Why an answer ended.
- */
-export type StopReason = "end_of_turn" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
-
-/**
- * Where a model runs.
- */
-export type Route = "webview-gpu" | "webview-cpu" | "native-gpu" | "native-cpu";
+export type DeviceChoice = "auto" | "gpu" | "cpu";
 
 /**
  * An answer's end, and how it went.
@@ -177,77 +113,81 @@ decode_tokens_per_s: number,
 stop_reason: StopReason, };
 
 /**
- * A step of loading.
+ * What can happen.
  */
-export type LoadStage = "opening" | "weights" | "compiling";
+export type Event = { "type": "probed" } & ProbeReport | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
+/**
+ * Tokens read so far.
+ */
+done_tokens: number,
+/**
+ * Tokens of the whole prompt.
+ */
+prompt_tokens: number, } | { "type": "token",
+/**
+ * The token's number in the vocabulary.
+ */
+id: number,
+/**
+ * The text that became whole with it.
+ */
+text: string, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
 
 /**
- * How far the loading of a model is.
+ * An event with the number of the request that it answers.
  */
-export type Loading = {
+export type EventEnvelope = {
 /**
- * What is being done.
+ * The request's number.
  */
-stage: LoadStage,
+id: number,
 /**
- * Bytes of weights on the device so far.
+ * What happened.
  */
-done_bytes: number,
-/**
- * Bytes of weights in all.
- */
-total_bytes: number,
-/**
- * Since the loading began.
- */
-elapsed_ms: number, };
+event: Event, };
 
 /**
- * Memory.
+ * Why a request failed, in words for a person and a code for a program.
  */
-export type MemoryReport = {
+export type Failure = {
 /**
- * In all.
+ * The kind of failure.
  */
-total_bytes: number,
+code: FailureCode,
 /**
- * Free for use.
+ * What happened, with its figures.
  */
-available_bytes: number, };
+message: string,
+/**
+ * What to do about it.
+ */
+hint: string, };
 
 /**
- * The CPU.
+ * The kinds of failure.
  */
-export type CpuReport = {
-/**
- * Its name, where the platform tells.
- */
-name: string,
-/**
- * The SIMD level that the engine uses: "avx2", "neon", "simd128" or "scalar".
- */
-simd: string,
-/**
- * Cores that can be used.
- */
-cores: number,
-/**
- * Threads that the engine uses.
- */
-threads: number, };
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
- * The device to take.
+ * A text to continue and how.
  */
-export type Recommendation = {
+export type GenerateRequest = {
 /**
- * Which kind.
+ * What to continue.
  */
-device: DeviceChoice,
+prompt: Prompt,
 /**
- * Why, in words for a person.
+ * At most so many new tokens. None: as many as the context holds.
  */
-reason: string, };
+max_tokens?: number | null,
+/**
+ * How the next token is chosen.
+ */
+sampling: Sampling,
+/**
+ * Texts at which the answer ends; they are not part of it.
+ */
+stop: Array<string>, };
 
 /**
  * Limits of a GPU.
@@ -279,74 +219,26 @@ subgroup_size_min: number,
 subgroup_size_max: number, };
 
 /**
- * One GPU.
+ * Which model to load, and where it shall run.
  */
-export type AdapterReport = {
+export type LoadRequest = {
 /**
- * Its name.
+ * A name from the registry, or a path where the host allows paths. Empty: the bundled model.
  */
-name: string,
+model: string,
 /**
- * "Vulkan", "Metal", "Dx12", "BrowserWebGpu".
+ * CPU, GPU, or whichever is there.
  */
-backend: string,
+device: DeviceChoice,
 /**
- * "DiscreteGpu", "IntegratedGpu", "VirtualGpu", "Cpu" or "Other".
+ * Tokens of context to make room for. None: the model's own, or what fits.
  */
-kind: string,
-/**
- * The driver, as it describes itself.
- */
-driver: string,
-/**
- * Whether it is a program on the CPU that plays a GPU: right, but slow.
- */
-is_software: boolean,
-/**
- * Which optional features it has, among those the engine can use.
- */
-features: Array<string>,
-/**
- * The limits that matter to the engine.
- */
-limits: LimitsReport, };
+context_tokens?: number | null, };
 
 /**
- * What the probe found. Sizes in bytes; 0 where the platform does not tell.
+ * A step of loading.
  */
-export type ProbeReport = {
-/**
- * [`super::VERSION`].
- */
-protocol_version: number,
-/**
- * The engine's version.
- */
-engine_version: string,
-/**
- * "linux x86_64", "wasm32", ...
- */
-platform: string,
-/**
- * Each GPU that could run the engine, best first.
- */
-adapters: Array<AdapterReport>,
-/**
- * Why there is no adapter, if there is none.
- */
-no_adapter_reason: string | null,
-/**
- * The CPU.
- */
-cpu: CpuReport,
-/**
- * Memory of the machine, as far as the platform tells.
- */
-memory: MemoryReport,
-/**
- * The device that `auto` would take, and why.
- */
-recommended: Recommendation, };
+export type LoadStage = "opening" | "weights" | "compiling";
 
 /**
  * A model that is ready, and where it runs.
@@ -394,57 +286,165 @@ reason: string,
 load_ms: number, };
 
 /**
- * The kinds of failure.
+ * How far the loading of a model is.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type Loading = {
+/**
+ * What is being done.
+ */
+stage: LoadStage,
+/**
+ * Bytes of weights on the device so far.
+ */
+done_bytes: number,
+/**
+ * Bytes of weights in all.
+ */
+total_bytes: number,
+/**
+ * Since the loading began.
+ */
+elapsed_ms: number, };
 
 /**
- * Why a request failed, in words for a person and a code for a program.
+ * Memory.
  */
-export type Failure = {
+export type MemoryReport = {
 /**
- * The kind of failure.
+ * In all.
  */
-code: FailureCode,
+total_bytes: number,
 /**
- * What happened, with its figures.
+ * Free for use.
  */
-message: string,
-/**
- * What to do about it.
- */
-hint: string, };
+available_bytes: number, };
 
 /**
- * What can happen.
+ * What the probe found. Sizes in bytes; 0 where the platform does not tell.
  */
-export type Event = { "type": "probed" } & ProbeReport | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
+export type ProbeReport = {
 /**
- * Tokens read so far.
+ * [`super::VERSION`].
  */
-done_tokens: number,
+protocol_version: number,
 /**
- * Tokens of the whole prompt.
+ * The engine's version.
  */
-prompt_tokens: number, } | { "type": "token",
+engine_version: string,
 /**
- * The token's number in the vocabulary.
+ * "linux x86_64", "wasm32", ...
+ */
+platform: string,
+/**
+ * Each GPU that could run the engine, best first.
+ */
+adapters: Array<AdapterReport>,
+/**
+ * Why there is no adapter, if there is none.
+ */
+no_adapter_reason: string | null,
+/**
+ * The CPU.
+ */
+cpu: CpuReport,
+/**
+ * Memory of the machine, as far as the platform tells.
+ */
+memory: MemoryReport,
+/**
+ * The device that `auto` would take, and why.
+ */
+recommended: Recommendation, };
+
+/**
+ * What a generation continues.
+ */
+export type Prompt = { "kind": "chat",
+/**
+ * The turns so far; the last is usually the user's.
+ */
+messages: Array<ChatMessage>, } | { "kind": "text",
+/**
+ * The text.
+ */
+text: string, };
+
+/**
+ * The device to take.
+ */
+export type Recommendation = {
+/**
+ * Which kind.
+ */
+device: DeviceChoice,
+/**
+ * Why, in words for a person.
+ */
+reason: string, };
+
+/**
+ * What can be asked.
+ */
+export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "cancel",
+/**
+ * The number of the request to stop.
+ */
+target: number, } | { "type": "unload" };
+
+/**
+ * A request with the number that its events will carry.
+ */
+export type RequestEnvelope = {
+/**
+ * Chosen by the client, unique among its open requests.
  */
 id: number,
 /**
- * The text that became whole with it.
+ * What is asked.
  */
-text: string, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+request: Request, };
 
 /**
- * An event with the number of the request that it answers.
+ * Who speaks.
  */
-export type EventEnvelope = {
+export type Role = "system" | "user" | "assistant";
+
 /**
- * The request's number.
+ * Where a model runs.
  */
-id: number,
+export type Route = "webview-gpu" | "webview-cpu" | "native-gpu" | "native-cpu";
+
 /**
- * What happened.
+ * How the next token is chosen from the logits. The steps apply in the order of the fields.
  */
-event: Event, };
+export type Sampling = {
+/**
+ * Divides positive and multiplies negative logits of tokens already seen (Keskar et al. 2019, section 4.1);
+ * 1 changes nothing.
+ */
+repetition_penalty: number,
+/**
+ * 0 is greedy: always the most likely token.
+ */
+temperature: number,
+/**
+ * Keep only so many most likely tokens; 0 keeps all.
+ */
+top_k: number,
+/**
+ * Keep the smallest set of most likely tokens whose probabilities reach this sum (Holtzman et al. 2020); 1 keeps all.
+ */
+top_p: number,
+/**
+ * Keep tokens at least this fraction as likely as the likeliest (Nguyen et al. 2024); 0 keeps all.
+ */
+min_p: number,
+/**
+ * The same seed, model, prompt and route give the same answer. None: a new one each time.
+ */
+seed?: number | null, };
+
+/**
+ * Why an answer ended.
+ */
+export type StopReason = "end_of_turn" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
