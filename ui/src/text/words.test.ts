@@ -66,6 +66,10 @@ describe('figures', () => {
   it("make sentences out of an engine's words", () => {
     expect(sentence('no model is loaded')).toBe('No model is loaded.');
     expect(sentence('Try again. ')).toBe('Try again.');
+    expect(sentence("the model's files")).toBe("The model's files.");
+    expect(sentence('config.json is missing')).toBe('config.json is missing.');
+    expect(sentence('max_tokens must be positive')).toBe('max_tokens must be positive.');
+    expect(sentence('webview-gpu is gone')).toBe('webview-gpu is gone.');
     expect(sentence('')).toBe('');
   });
 });

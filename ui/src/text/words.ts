@@ -27,8 +27,10 @@ export function failureTitle({ code }: Failure): string {
 export function sentence(text: string): string {
   const trimmed = text.trim();
   if (trimmed === '') return '';
-  const first = trimmed[0] ?? '';
-  return `${first.toUpperCase()}${trimmed.slice(1)}${/[.!?…]$/.test(trimmed) ? '' : '.'}`;
+  // A file's name or a setting's stays as it is written.
+  const isWord = /^\p{L}+(?:['’]\p{L}+)?(?![\p{L}\d._/\\-])/u.test(trimmed);
+  const first = isWord ? trimmed.charAt(0).toUpperCase() : trimmed.charAt(0);
+  return `${first}${trimmed.slice(1)}${/[.!?…]$/.test(trimmed) ? '' : '.'}`;
 }
 
 const STAGES: Readonly<Record<LoadStage, string>> = {
