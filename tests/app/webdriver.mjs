@@ -158,6 +158,9 @@ export class Window {
   async picture(name) {
     const folder = process.env.HEARTH_SCREENSHOTS;
     if (folder === undefined) return;
+    // What the page shows is painted with the second frame from now at the latest.
+    const painted = 'const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(true)));';
+    await this.#say('POST', '/execute/async', { script: painted, args: [] });
     const png = await this.#say('GET', '/screenshot');
     await writeFile(join(folder, `${name}.png`), Buffer.from(png, 'base64'));
   }

@@ -79,6 +79,12 @@ describe('the window', () => {
     if (option.disabled) await window.click('route-close');
     assert.ok(!option.disabled, `the window does not offer it: ${option.text}`);
     await window.click(`route-option-${wanted}`);
+    const now = await window.until(
+      `the model on its way to ${wanted}`,
+      `(wanted) => { const { status, route } = document.querySelector('[data-testid=app]').dataset; return (status === 'loading' || route === wanted) && status; }`,
+      wanted,
+    );
+    if (now === 'loading') await window.picture('loading');
     await window.until(
       `the route ${wanted}`,
       `(wanted) => { const { status, route } = document.querySelector('[data-testid=app]').dataset; return status === 'ready' && route === wanted; }`,
