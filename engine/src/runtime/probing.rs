@@ -10,7 +10,12 @@ use crate::{
 /// The adapters that may be used, and why there is none if there is none.
 pub async fn adapters(platform: &dyn Platform) -> (Vec<AdapterReport>, String) {
     if !platform.gpu_allowed() {
-        return (Vec::new(), "GPUs are switched off here".into());
+        let absence = if cfg!(target_arch = "wasm32") {
+            "this page has no WebGPU, or it is switched off"
+        } else {
+            "GPUs are switched off here"
+        };
+        return (Vec::new(), absence.into());
     }
     let adapters = GpuDevice::adapters().await;
     let absence = if adapters.is_empty() { GpuDevice::absence() } else { String::new() };
