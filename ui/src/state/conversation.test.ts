@@ -149,8 +149,9 @@ describe('settings', () => {
   });
 
   it("become the engine's words", () => {
-    expect(samplingOf(DEFAULTS)).toMatchObject({ temperature: 0.7, repetition_penalty: 1.1, seed: null });
-    expect(samplingOf({ ...DEFAULTS, greedy: true, seed: 3 })).toMatchObject({ temperature: 0, repetition_penalty: 1, seed: 3 });
+    expect(samplingOf(DEFAULTS, 'chat')).toMatchObject({ temperature: 0.7, repetition_penalty: 1, seed: null });
+    expect(samplingOf(DEFAULTS, 'text').repetition_penalty).toBe(1.1);
+    expect(samplingOf({ ...DEFAULTS, greedy: true, seed: 3 }, 'text')).toMatchObject({ temperature: 0, repetition_penalty: 1, seed: 3 });
   });
 });
 

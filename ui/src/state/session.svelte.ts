@@ -260,10 +260,11 @@ export class Session {
 
   #generateRequest(): GenerateRequest {
     const { settings } = this;
+    const prompt = talk.promptOf(this.conversation);
     return {
-      prompt: talk.promptOf(this.conversation),
+      prompt,
       max_tokens: settings.maxTokens,
-      sampling: samplingOf(settings),
+      sampling: samplingOf(settings, prompt.kind),
       stop: [],
     };
   }

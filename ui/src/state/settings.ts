@@ -22,8 +22,11 @@ export const TEMPERATURE = { min: 0.1, max: 2, step: 0.1 } as const;
 export const MAX_TOKENS = { min: 1, max: 4096 } as const;
 export const SEED = { min: 0, max: 0xffff_ffff } as const;
 
-/** Small models fall into loops; this much is enough to lead them out, and too little to be noticed otherwise. */
-const REPETITION_PENALTY = 1.1;
+/**
+ * Small models fall into loops when they tell a story, and this much leads them out. In a chat it would keep them from
+ * saying again what they were told: a place, a name.
+ */
+const STORY_REPETITION_PENALTY = 1.1;
 
 export const DEFAULTS: Settings = {
   theme: 'system',
@@ -62,9 +65,9 @@ export function readSettings(stored: unknown): Settings {
 }
 
 /** The settings in the engine's words. */
-export function samplingOf(settings: Settings): Sampling {
+export function samplingOf(settings: Settings, mode: Mode): Sampling {
   return {
-    repetition_penalty: settings.greedy ? 1 : REPETITION_PENALTY,
+    repetition_penalty: mode === 'text' && !settings.greedy ? STORY_REPETITION_PENALTY : 1,
     temperature: settings.greedy ? 0 : settings.temperature,
     top_k: 40,
     top_p: 0.95,
