@@ -74,67 +74,83 @@ fn after_scale<const REST: usize>(bytes: &[u8]) -> &[u8; REST] {
     }
 }
 
-/// The products of `ROWS` rows with `x`.
-#[inline(always)]
-pub fn dots<S: Simd, W: Stored, const ROWS: usize>(simd: S, rows: [&[u8]; ROWS], x: &[f32]) -> [f32; ROWS] {
-    let (x_blocks, x_rest) = x.as_chunks::<BLOCK>();
-    let mut sums = [[simd.splat(0.0); 2]; ROWS];
-    let mut blocks: [&[W::Bytes]; ROWS] = [&[]; ROWS];
-    for row in 0..ROWS {
-        // All of one length, so that the loop below needs no checks.
-        blocks[row] = &W::blocks(rows[row]).0[..x_blocks.len()];
+/// A row on its way through a vector of activations. Several go side by side, one call after the other and not in a
+/// loop: what a loop would index has to lie in memory.
+struct Row<'a, S: Simd, W: Stored> {
+    blocks: &'a [W::Bytes],
+    rest: &'a [u8],
+    sums: [S::Vector; 2],
+}
+
+impl<'a, S: Simd, W: Stored> Row<'a, S, W> {
+    /// `count` is how many blocks `x` has; knowing that the row has as many, the compiler checks no index.
+    #[inline(always)]
+    fn new(simd: S, bytes: &'a [u8], count: usize) -> Self {
+        let (blocks, rest) = W::blocks(bytes);
+        Self { blocks: &blocks[..count], rest, sums: [simd.splat(0.0); 2] }
     }
-    for (index, x) in x_blocks.iter().enumerate() {
+
+    #[inline(always)]
+    fn add(&mut self, simd: S, index: usize, x: S::Block) {
+        let bytes = &self.blocks[index];
+        let weights = W::decode(simd, bytes);
+        self.sums = if W::SCALED {
+            let scale = simd.splat(W::scale(simd, bytes));
+            let [even, odd] = simd.dot_add(weights, x, [simd.splat(0.0); 2]);
+            [simd.mul_add(scale, even, self.sums[0]), simd.mul_add(scale, odd, self.sums[1])]
+        } else {
+            simd.dot_add(weights, x, self.sums)
+        };
+    }
+
+    #[inline(always)]
+    fn add_rest(&mut self, simd: S, x_rest: &[f32]) {
+        let weights = simd.load(&decode_rest::<W>(self.rest, x_rest.len()));
+        self.sums = simd.dot_add(weights, simd.load(&padded(x_rest)), self.sums);
+    }
+
+    #[inline(always)]
+    fn sums(&self, simd: S) -> S::Vector {
+        simd.add(self.sums[0], self.sums[1])
+    }
+}
+
+/// The products of four rows with `x`.
+#[inline(always)]
+pub fn dot4<S: Simd, W: Stored>(simd: S, rows: [&[u8]; 4], x: &[f32]) -> [f32; 4] {
+    let (blocks, rest) = x.as_chunks::<BLOCK>();
+    let mut a = Row::<S, W>::new(simd, rows[0], blocks.len());
+    let mut b = Row::<S, W>::new(simd, rows[1], blocks.len());
+    let mut c = Row::<S, W>::new(simd, rows[2], blocks.len());
+    let mut d = Row::<S, W>::new(simd, rows[3], blocks.len());
+    for (index, x) in blocks.iter().enumerate() {
         let x = simd.load(x);
-        for row in 0..ROWS {
-            let bytes = &blocks[row][index];
-            let weights = W::decode(simd, bytes);
-            sums[row] = if W::SCALED {
-                let scale = simd.splat(W::scale(simd, bytes));
-                let [even, odd] = multiply_add::<S>(simd, &weights, &x, [simd.splat(0.0); 2]);
-                [simd.mul_add(scale, even, sums[row][0]), simd.mul_add(scale, odd, sums[row][1])]
-            } else {
-                multiply_add::<S>(simd, &weights, &x, sums[row])
-            };
-        }
+        a.add(simd, index, x);
+        b.add(simd, index, x);
+        c.add(simd, index, x);
+        d.add(simd, index, x);
     }
-    let mut folded = [simd.splat(0.0); ROWS];
-    for row in 0..ROWS {
-        folded[row] = simd.add(sums[row][0], sums[row][1]);
+    if !rest.is_empty() {
+        a.add_rest(simd, rest);
+        b.add_rest(simd, rest);
+        c.add_rest(simd, rest);
+        d.add_rest(simd, rest);
     }
-    let mut totals = sum_each(simd, folded);
-    if !x_rest.is_empty() {
-        let x = simd.load(&padded(x_rest));
-        for row in 0..ROWS {
-            let weights = simd.load(&decode_rest::<W>(W::blocks(rows[row]).1, x_rest.len()));
-            let [even, odd] = multiply_add::<S>(simd, &weights, &x, [simd.splat(0.0); 2]);
-            totals[row] += simd.sum(simd.add(even, odd));
-        }
-    }
-    totals
+    simd.sum4([a.sums(simd), b.sums(simd), c.sums(simd), d.sums(simd)])
 }
 
-/// The sum of each vector.
+/// The product of one row with `x`, the same to the last bit as among four.
 #[inline(always)]
-pub fn sum_each<S: Simd, const COUNT: usize>(simd: S, vectors: [S::Vector; COUNT]) -> [f32; COUNT] {
-    let mut sums = [0.0; COUNT];
-    let ((fours, rest), (sums_of_fours, sums_of_rest)) = (vectors.as_chunks(), sums.as_chunks_mut());
-    for (sums, vectors) in sums_of_fours.iter_mut().zip(fours) {
-        *sums = simd.sum4(*vectors);
+pub fn dot1<S: Simd, W: Stored>(simd: S, row: &[u8], x: &[f32]) -> f32 {
+    let (blocks, rest) = x.as_chunks::<BLOCK>();
+    let mut row = Row::<S, W>::new(simd, row, blocks.len());
+    for (index, x) in blocks.iter().enumerate() {
+        row.add(simd, index, simd.load(x));
     }
-    for (sum, vector) in sums_of_rest.iter_mut().zip(rest) {
-        *sum = simd.sum(*vector);
+    if !rest.is_empty() {
+        row.add_rest(simd, rest);
     }
-    sums
-}
-
-/// Adds the products of two blocks to two vectors of sums, in turn.
-#[inline(always)]
-fn multiply_add<S: Simd>(simd: S, a: &S::Block, b: &S::Block, mut sums: [S::Vector; 2]) -> [S::Vector; 2] {
-    for (index, (a, b)) in a.as_ref().iter().zip(b.as_ref()).enumerate() {
-        sums[index % 2] = simd.mul_add(*a, *b, sums[index % 2]);
-    }
-    sums
+    simd.sum(row.sums(simd))
 }
 
 /// A row's numbers behind its last whole block, and zeros; only the formats that store each number alone have any.

@@ -2,7 +2,7 @@
 
 use super::{
     SimdLevel, Workers,
-    dot::{Stored, dots, padded, with_format},
+    dot::{Stored, dot1, padded, with_format},
     panel::{self, Panel, by_tiles},
     parts,
     simd::{BLOCK, Simd, Task},
@@ -79,7 +79,7 @@ impl Piece<'_> {
         let columns = self.weights.columns;
         for row in 0..self.weights.rows() {
             for (out, x) in self.out.iter_mut().zip(self.x.chunks_exact(columns)) {
-                let [product] = dots::<S, W, 1>(simd, [self.weights.row(row)], x);
+                let product = dot1::<S, W>(simd, self.weights.row(row), x);
                 out[row] = if self.accumulate { out[row] + product } else { product };
             }
         }

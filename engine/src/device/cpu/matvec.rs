@@ -2,7 +2,7 @@
 
 use super::{
     SimdLevel, Workers,
-    dot::{Stored, dots, with_format},
+    dot::{Stored, dot1, dot4, with_format},
     parts,
     simd::{Simd, Task},
 };
@@ -56,17 +56,14 @@ impl Rows<'_> {
         let (groups, rest) = self.out.as_chunks_mut::<ROWS>();
         let first_rest = groups.len() * ROWS;
         for (nth, out) in groups.iter_mut().enumerate() {
-            let mut rows: [&[u8]; ROWS] = [&[]; ROWS];
-            for (row, bytes) in rows.iter_mut().enumerate() {
-                *bytes = self.weights.row(nth * ROWS + row);
-            }
-            let products = dots::<S, W, ROWS>(simd, rows, self.x);
+            let row = |ahead| self.weights.row(nth * ROWS + ahead);
+            let products = dot4::<S, W>(simd, [row(0), row(1), row(2), row(3)], self.x);
             for (out, product) in out.iter_mut().zip(products) {
                 *out = if self.accumulate { *out + product } else { product };
             }
         }
         for (nth, out) in rest.iter_mut().enumerate() {
-            let [product] = dots::<S, W, 1>(simd, [self.weights.row(first_rest + nth)], self.x);
+            let product = dot1::<S, W>(simd, self.weights.row(first_rest + nth), self.x);
             *out = if self.accumulate { *out + product } else { product };
         }
     }

@@ -3,7 +3,7 @@
 use super::{Group, Piece, Seen, TILE, share};
 use crate::{
     device::cpu::{
-        dot::{padded, sum_each},
+        dot::{dot1, dot4, padded, stored},
         simd::{BLOCK, Simd},
     },
     kernel::HEAD_DIM_MAX,
@@ -48,9 +48,9 @@ fn answer<S: Simd, const QUERIES: usize>(
     let tiles = keys[..span].chunks(TILE * head_dim).zip(values[..span].chunks(TILE * head_dim));
     for (tile, (keys, values)) in tiles.enumerate() {
         let mut scores = [[f32::MIN; TILE]; QUERIES];
-        score::<S, QUERIES>(simd, x, keys, scale, &mut scores);
         let mut shares = [[0.0; QUERIES]; TILE];
         for query in 0..QUERIES {
+            score(simd, x[query], keys, scale, &mut scores[query]);
             let count = queries[query].visible.saturating_sub(tile * TILE).min(TILE);
             let shrink = share(simd, &mut scores[query], count, &mut seen[query]);
             for mixed in &mut mixed[query][..head_dim] {
@@ -69,80 +69,22 @@ fn answer<S: Simd, const QUERIES: usize>(
     }
 }
 
-/// The scaled products of each query with each key, four keys at a time.
+/// The scaled products of a query with each key, four keys at a time.
 #[inline(always)]
-fn score<S: Simd, const QUERIES: usize>(
-    simd: S,
-    queries: [&[f32]; QUERIES],
-    keys: &[f32],
-    scale: f32,
-    scores: &mut [[f32; TILE]; QUERIES],
-) {
-    let head_dim = queries[0].len();
-    let (mut position, mut groups) = (0, keys.chunks_exact(4 * head_dim));
-    for keys in groups.by_ref() {
-        let (first, second) = keys.split_at(2 * head_dim);
-        let ((a, b), (c, d)) = (first.split_at(head_dim), second.split_at(head_dim));
-        let products = products::<S, QUERIES, 4>(simd, queries, [a, b, c, d]);
-        for (scores, products) in scores.iter_mut().zip(products) {
-            scores[position..position + 4].copy_from_slice(&products.map(|product| product * scale));
+fn score<S: Simd>(simd: S, query: &[f32], keys: &[f32], scale: f32, scores: &mut [f32; TILE]) {
+    let key_bytes = size_of_val(query);
+    let mut fours = bytemuck::cast_slice(keys).chunks_exact(4 * key_bytes);
+    let mut scores = scores.iter_mut();
+    for keys in fours.by_ref() {
+        let key = |nth| &keys[nth * key_bytes..][..key_bytes];
+        let products = dot4::<S, stored::F32>(simd, [key(0), key(1), key(2), key(3)], query);
+        // Not the other way round: the last try for a pair would take a score and drop it.
+        for (product, score) in products.into_iter().zip(scores.by_ref()) {
+            *score = product * scale;
         }
-        position += 4;
     }
-    for key in groups.remainder().chunks_exact(head_dim) {
-        let products = products::<S, QUERIES, 1>(simd, queries, [key]);
-        for (scores, [product]) in scores.iter_mut().zip(products) {
-            scores[position] = product * scale;
-        }
-        position += 1;
-    }
-}
-
-#[inline(always)]
-fn products<S: Simd, const QUERIES: usize, const KEYS: usize>(
-    simd: S,
-    queries: [&[f32]; QUERIES],
-    keys: [&[f32]; KEYS],
-) -> [[f32; KEYS]; QUERIES] {
-    let blocks = queries[0].len() / BLOCK;
-    let mut sums = [[simd.splat(0.0); KEYS]; QUERIES];
-    let mut query_blocks: [&[[f32; BLOCK]]; QUERIES] = [&[]; QUERIES];
-    for (blocks_of, query) in query_blocks.iter_mut().zip(queries) {
-        *blocks_of = &query.as_chunks().0[..blocks];
-    }
-    let mut key_blocks: [&[[f32; BLOCK]]; KEYS] = [&[]; KEYS];
-    for (blocks_of, key) in key_blocks.iter_mut().zip(keys) {
-        *blocks_of = &key.as_chunks().0[..blocks];
-    }
-    for block in 0..blocks {
-        let x = query_blocks.map(|blocks| &blocks[block]);
-        add_products(simd, x, key_blocks.map(|blocks| &blocks[block]), &mut sums);
-    }
-    if !queries[0].len().is_multiple_of(BLOCK) {
-        let (x, keys) = (queries.map(|x| padded(&x[blocks * BLOCK..])), keys.map(|key| padded(&key[blocks * BLOCK..])));
-        add_products(simd, x.each_ref(), keys.each_ref(), &mut sums);
-    }
-    let mut totals = [[0.0; KEYS]; QUERIES];
-    for query in 0..QUERIES {
-        totals[query] = sum_each(simd, sums[query]);
-    }
-    totals
-}
-
-#[inline(always)]
-fn add_products<S: Simd, const QUERIES: usize, const KEYS: usize>(
-    simd: S,
-    queries: [&[f32; BLOCK]; QUERIES],
-    keys: [&[f32; BLOCK]; KEYS],
-    sums: &mut [[S::Vector; KEYS]; QUERIES],
-) {
-    for key in 0..KEYS {
-        let numbers = simd.load(keys[key]);
-        for query in 0..QUERIES {
-            for (x, number) in simd.load(queries[query]).as_ref().iter().zip(numbers.as_ref()) {
-                sums[query][key] = simd.mul_add(*x, *number, sums[query][key]);
-            }
-        }
+    for (score, key) in scores.zip(fours.remainder().chunks_exact(key_bytes)) {
+        *score = dot1::<S, stored::F32>(simd, key, query) * scale;
     }
 }
 

@@ -119,6 +119,11 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
+    fn dot_add(self, a: Block, b: Block, sums: [Vector; 2]) -> [Vector; 2] {
+        super::dot_add!(self, a, b, sums, 0 1)
+    }
+
+    #[inline(always)]
     fn load(self, from: &[f32; BLOCK]) -> Block {
         let from = from.as_ptr();
         avx512!([_mm512_loadu_ps(from), _mm512_loadu_ps(from.add(16))])

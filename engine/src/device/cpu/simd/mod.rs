@@ -62,6 +62,9 @@ pub trait Simd: Copy {
         [self.sum(a), self.sum(b), self.sum(c), self.sum(d)]
     }
 
+    /// Adds the products of two blocks, number by number, to two vectors of sums, which take turns.
+    fn dot_add(self, a: Self::Block, b: Self::Block, sums: [Self::Vector; 2]) -> [Self::Vector; 2];
+
     /// [`BLOCK`] numbers from memory.
     fn load(self, from: &[f32; BLOCK]) -> Self::Block;
     /// [`BLOCK`] numbers to memory.
@@ -109,6 +112,20 @@ pub trait Simd: Copy {
         self.mul(series, self.shift_to_exponent(shifted))
     }
 }
+
+/// [`Simd::dot_add`] for the numbers of a block's vectors. Written out, because a loop that the compiler does not
+/// unroll keeps its blocks in memory instead of registers.
+macro_rules! dot_add {
+    ($simd:ident, $a:ident, $b:ident, $sums:ident, $($even:literal $odd:literal),+) => {{
+        let [mut even, mut odd] = $sums;
+        $(
+            even = $simd.mul_add($a[$even], $b[$even], even);
+            odd = $simd.mul_add($a[$odd], $b[$odd], odd);
+        )+
+        [even, odd]
+    }};
+}
+use dot_add;
 
 /// Work that is compiled for each instruction set.
 ///

@@ -95,6 +95,11 @@ impl Simd for Scalar {
     }
 
     #[inline(always)]
+    fn dot_add(self, a: Self::Block, b: Self::Block, sums: [Vector; 2]) -> [Vector; 2] {
+        super::dot_add!(self, a, b, sums, 0 1, 2 3, 4 5, 6 7)
+    }
+
+    #[inline(always)]
     fn load(self, from: &[f32; BLOCK]) -> Self::Block {
         block(|index| from[index])
     }

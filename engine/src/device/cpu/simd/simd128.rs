@@ -135,6 +135,11 @@ impl Simd for Simd128 {
     }
 
     #[inline(always)]
+    fn dot_add(self, a: Block, b: Block, sums: [Vector; 2]) -> [Vector; 2] {
+        super::dot_add!(self, a, b, sums, 0 1, 2 3, 4 5, 6 7)
+    }
+
+    #[inline(always)]
     fn load(self, from: &[f32; BLOCK]) -> Block {
         [
             load4::<0>(from),
