@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 MODEL = HERE.parent.parent / "models" / "hearth-tiny"
 TOKENS = 64
 MARGIN_MIN = 1e-3
-LONG_TOKENS = 1000
+LONG_TOKENS = 400
 
 TEXTS = {
     "harbour": "The harbour lay quite still that morning, and the old man who kept the light came down the steps with "

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 const MODEL: &str = "models/hearth-tiny";
 /// Room for the longest golden text.
-const CONTEXT: u32 = 1024;
+const CONTEXT: u32 = 512;
 /// On a CPU: the largest difference of any logit, relative to the largest logit of its position.
 const RELATIVE: f64 = 1e-3;
 /// On any device: nats a position.
