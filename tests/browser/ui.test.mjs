@@ -6,7 +6,9 @@ import { openChromium } from './browsers.mjs';
 import { Server } from './server.mjs';
 import { Page, byId } from './window.mjs';
 
-const LONG = 'Tell me a long story about a lighthouse keeper and the sea.';
+const STORY = 'It was a dark night, and the keeper of the lighthouse looked out over the sea.';
+/** Tokens of an answer whose end is waited for, and of one that shall still be on its way when it is stopped. */
+const [SHORT, ENDLESS] = [200, 1900];
 const WEIGHTS = '**/models/**/model.safetensors';
 
 let server, browser;
@@ -42,13 +44,14 @@ describe('a conversation', () => {
   });
 
   test('streams an answer and says how fast it came', async () => {
-    await page.say(LONG);
+    await page.limit(SHORT);
+    await page.tell(STORY);
     const answer = await page.answer();
     const early = (await answer.textContent()).length;
     await page.picture('streaming');
     const whole = await page.ended();
     assert.ok(whole.length > early, `${early} characters came first, ${whole.length} in all`);
-    assert.deepEqual(await page.questions(), [LONG]);
+    assert.deepEqual(await page.questions(), [STORY]);
     assert.match(await page.find('message-stats').textContent(), /\d/);
     assert.deepEqual(await page.barriers(), []);
     await page.picture('answered');
@@ -64,7 +67,8 @@ describe('a conversation', () => {
   });
 
   test('stops at a click and keeps what was written', async () => {
-    await page.say(LONG);
+    await page.limit(ENDLESS);
+    await page.tell(STORY);
     await page.answer();
     await page.find('stop').click();
     await page.status('ready');
@@ -93,6 +97,8 @@ describe('a conversation', () => {
 
   test('moves to the native engine and back, and stays as it is', async () => {
     const said = await page.questions();
+    await page.limit(SHORT);
+    await page.find('mode-chat').click();
     for (const route of ['native-cpu', 'webview-cpu']) {
       await page.find('status').click();
       await page.find(`route-option-${route}`).click();
@@ -200,7 +206,8 @@ test('a server that dies in mid-answer is a failure, and another takes over', as
   const page = await Page.open(browser, own.url, { query: '?route=native-cpu' });
   try {
     await page.ready('native-cpu');
-    await page.say(LONG);
+    await page.limit(ENDLESS);
+    await page.tell(STORY);
     await page.answer();
     await own.kill();
     await page.status('failed');
@@ -227,7 +234,14 @@ test('everything can be done with the keyboard alone', async () => {
   try {
     await page.ready('native-cpu');
     assert.equal(await focused(), 'composer');
-    await keys.type(LONG);
+    await tabTo('settings');
+    await keys.press('Enter');
+    await tabTo('setting-max-tokens');
+    await keys.type(String(ENDLESS));
+    await tabTo('mode-text');
+    await keys.press('Space');
+    await tabTo('composer');
+    await keys.type(STORY);
     await keys.press('Enter');
     await page.answer();
     await keys.press('Escape');

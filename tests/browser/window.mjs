@@ -70,6 +70,20 @@ export class Page {
     await this.find('composer').press('Enter');
   }
 
+  /** Lets answers have at most so many tokens. */
+  async limit(tokens) {
+    await this.find('settings').click();
+    await this.find('setting-max-tokens').fill(String(tokens));
+    await this.find('setting-max-tokens').blur();
+    await this.find('settings').click();
+  }
+
+  /** Lets the model continue a story, which it does for as long as it is let: a chat's answer may be two words. */
+  async tell(text) {
+    await this.find('mode-text').click();
+    await this.say(text);
+  }
+
   /** Waits until the last answer has begun and gives it. */
   async answer() {
     await this.tab.locator(`${byId('message-assistant')}[data-state="streaming"] p:not(.activity)`).first().waitFor();
