@@ -215,6 +215,9 @@ test('a server that dies in mid-answer is a failure, and another takes over', as
     assert.ok((await page.answerText()).length > 0, 'what was written stays');
     own = await Server.start({ port: own.port });
     await page.find('failure-retry').click();
+    // The model is loaded anew, and the question answered.
+    await page.answer();
+    await page.find('stop').click();
     await page.ready('native-cpu');
   } finally {
     await page.close();
