@@ -1,6 +1,6 @@
 """Compares Hearth with llama.cpp: the same GGUF files, the same prompts, the same tokens.
 
-    python -m venv venv && venv/bin/pip install -r ../golden/requirements.txt xllamacpp
+    python -m venv venv && venv/bin/pip install -r ../golden/requirements.txt xllamacpp==2026.10.11549
     cargo build --release --package hearth-host --bin hearth
     venv/bin/python llama_cpp.py --hearth ../../target/release/hearth
 
@@ -59,7 +59,8 @@ class LlamaCpp:
             request = {"content": prompt["text"], "add_special": True, "parse_special": False}
         else:
             text = self.ask("/apply-template", {"messages": prompt["messages"]})["prompt"]
-            request = {"content": text, "add_special": False, "parse_special": True}
+            # It leaves the BOS that the template wrote to the tokenizer.
+            request = {"content": text, "add_special": True, "parse_special": True}
         return self.ask("/tokenize", request)["tokens"]
 
     def greedy(self, ids, count):
@@ -130,7 +131,8 @@ def main():
                 # llama.cpp may count the token that ends the turn.
                 theirs = [token for token in theirs if token not in (0, 4)]
                 same, wrong = compare(format_name, ours, theirs, likeliest)
-                print(f"{what}: {same} of {len(theirs)} tokens the same{'' if wrong is None else ': ' + wrong}", flush=True)
+                note = wrong or ("then a near tie" if same < len(theirs) else "all")
+                print(f"{what}: {same} of {len(theirs)} tokens the same: {note}", flush=True)
                 complaints += [] if wrong is None else [f"{what}: {wrong}"]
             del llama
     sys.exit("\n".join(["", *complaints]) if complaints else 0)
