@@ -10,8 +10,7 @@ use crate::{
 pub async fn find() -> Vec<wgpu::Adapter> {
     // One for the whole process: a driver that is unloaded and loaded again may no longer show its GPU, or crash.
     static INSTANCE: std::sync::OnceLock<wgpu::Instance> = std::sync::OnceLock::new();
-    let instance =
-        INSTANCE.get_or_init(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle()));
+    let instance = INSTANCE.get_or_init(|| wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle()));
     let mut adapters = instance.enumerate_adapters(wgpu::Backends::all()).await;
     adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
     adapters
