@@ -5,10 +5,10 @@ import { join } from 'node:path';
 
 import { openChromium } from './browsers.mjs';
 import { generate, lastEvent, startEngine } from './in_page.mjs';
-import { Server, repository } from './server.mjs';
+import { Server, ui } from './server.mjs';
 
 const [tokens = 256, repeats = 5] = process.argv.slice(2).map(Number);
-const assets = readdirSync(join(repository, 'ui/dist/assets'));
+const assets = readdirSync(join(ui, 'assets'));
 const worker = `/assets/${assets.find((name) => /^engine\.worker.*\.js$/.test(name))}`;
 const GREEDY = { repetition_penalty: 1, temperature: 0, top_k: 0, top_p: 1, min_p: 0, seed: null };
 // Prose that the model does not end by itself, and each time another beginning, so that nothing comes from the cache.
