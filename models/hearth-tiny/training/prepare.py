@@ -145,7 +145,7 @@ def main():
     parser.add_argument("--dev-dialogues", required=True)
     parser.add_argument("--held-out", default=os.path.join(HERE, "held_out.txt"))
     parser.add_argument("--tokenizer", required=True)
-    parser.add_argument("--share", type=float, default=0.75, help="of the training books, drawn at random")
+    parser.add_argument("--share", type=float, default=1.0, help="of the training books, drawn at random")
     parser.add_argument("--small-chats", type=int, default=20000)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--out", required=True)
@@ -153,7 +153,7 @@ def main():
 
     check_template()
     os.makedirs(args.out, exist_ok=True)
-    newline = load(args.tokenizer).encode("\n").ids[0]
+    newline = load(args.tokenizer).encode("\n", add_special_tokens=False).ids[0]
     held_out = set(read_list(args.held_out))
     rng = random.Random(0)
     sizes = {"tokens": {}, "held_out": []}

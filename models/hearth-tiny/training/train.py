@@ -24,10 +24,10 @@ from model import CONFIG, Block, Llama, losses
 # Shares of each batch in the first and in the last phase.
 LAST_PHASE = 0.74
 MIX = {
-    "books": (0.91, 0.58),
-    "dialogues": (0.06, 0.20),
-    "small_chats": (0.01, 0.09),
-    "prose_chats": (0.02, 0.13),
+    "books": (0.94, 0.73),
+    "dialogues": (0.03, 0.09),
+    "small_chats": (0.01, 0.06),
+    "prose_chats": (0.02, 0.12),
 }
 
 
