@@ -5,10 +5,12 @@
 //! and the last of them is terminal: [`Event::Probed`], [`Event::Loaded`], [`Event::Done`], [`Event::Unloaded`],
 //! [`Event::Cancelling`] or [`Event::Failed`].
 
+mod chat;
 mod event;
 mod probe;
 mod request;
 
+pub use chat::*;
 pub use event::*;
 pub use probe::*;
 pub use request::*;

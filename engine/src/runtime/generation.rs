@@ -3,9 +3,9 @@
 use super::{Cancellations, Emit, Platform, Ready, Runtime};
 use crate::{
     Error, Result,
-    decode::{self, Sampler, Sink, StopTexts},
+    decode::{self, Grammars, Sampler, Sink, StopTexts, TokenMask},
     file::BoxedFuture,
-    protocol::{Done, Event, GenerateRequest, Prompt, StopReason},
+    protocol::{Constraint, Done, Event, GenerateRequest, Prompt, StopReason},
     text::{EncodeOptions, TextStream},
 };
 
@@ -19,7 +19,12 @@ pub(super) async fn generate(
 ) -> Result<Done> {
     let platform = &*runtime.platform;
     let started_ms = platform.now_ms();
-    let (prompt, text) = encode(ready, &request.prompt)?;
+    let constraint = constrain(ready, request.constraint.as_ref())?;
+    let (prompt, mut text) = encode(ready, &request.prompt)?;
+    if constraint.is_some() {
+        // The form holds for each byte: none is taken away from the beginning.
+        text = TextStream::continuing();
+    }
     let mut sink = EventSink {
         emit,
         platform,
@@ -36,6 +41,7 @@ pub(super) async fn generate(
         max_tokens: request.max_tokens,
         sampler: Sampler::new(request.sampling, platform.random_seed())?,
         stop: StopTexts::new(&request.stop),
+        constraint,
     };
     let outcome = ready.session.generate(&prompt, options, &mut sink).await?;
     if sink.gone && outcome.stop_reason == StopReason::Cancelled {
@@ -54,6 +60,19 @@ pub(super) async fn generate(
         decode_tokens_per_s,
         stop_reason: outcome.stop_reason,
     })
+}
+
+/// What keeps the answer in its form.
+fn constrain(ready: &Ready, constraint: Option<&Constraint>) -> Result<Option<TokenMask>> {
+    let Some(constraint) = constraint else { return Ok(None) };
+    let grammars = match ready.grammars.get() {
+        Some(grammars) => grammars,
+        None => {
+            let grammars = Grammars::new(&ready.session, &ready.tokenizer)?;
+            ready.grammars.get_or_init(|| grammars)
+        }
+    };
+    grammars.compile(constraint).map(Some)
 }
 
 /// The prompt's tokens, and how the answer's become text.

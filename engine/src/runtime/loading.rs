@@ -1,5 +1,7 @@
 //! From a model's name to a model that is ready.
 
+use std::cell::OnceCell;
+
 use super::{Emit, Ready, Runtime, Slot, probing};
 use crate::{
     Error, Result,
@@ -80,7 +82,7 @@ impl Runtime {
             reason: choice.reason,
             load_ms: self.platform.now_ms() - started_ms,
         };
-        Ok(Ready { session, tokenizer, template, request, loaded })
+        Ok(Ready { session, tokenizer, template, grammars: OnceCell::new(), request, loaded })
     }
 
     async fn open_session(

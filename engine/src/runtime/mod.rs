@@ -7,11 +7,14 @@ mod probing;
 
 pub use platform::{Cancellations, ModelLocation, Platform};
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
 use crate::{
     Error, Result,
-    decode::{Score, Session},
+    decode::{Grammars, Score, Session},
     protocol::{Event, Failure, LoadRequest, Loaded, Request},
     text::{ChatTemplate, EncodeOptions, Tokenizer},
 };
@@ -36,6 +39,8 @@ struct Ready {
     session: Session,
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    /// Built when the first answer in a given form is asked for.
+    grammars: OnceCell<Grammars>,
     request: LoadRequest,
     loaded: Loaded,
 }

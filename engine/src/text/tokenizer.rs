@@ -196,7 +196,7 @@ impl Tokenizer {
         let guard = self.guard(contents.chain([template.source()]))?;
         let guarded: Vec<_> = messages
             .iter()
-            .map(|message| ChatMessage { role: message.role, content: guard.protect(&message.content, &self.specials) })
+            .map(|message| ChatMessage { content: guard.protect(&message.content, &self.specials), ..message.clone() })
             .collect();
         self.encode_guarded(&template.render(&guarded, add_generation_prompt)?, Some(guard))
     }

@@ -45,9 +45,38 @@ export type ChatMessage = {
  */
 role: Role,
 /**
- * What they say.
+ * What they say; may be empty beside `tool_calls`.
  */
-content: string, };
+content: string,
+/**
+ * What the model thought before it answered, where its template keeps that apart.
+ */
+reasoning?: string | null,
+/**
+ * The functions that the model called in this turn.
+ */
+tool_calls?: Array<ToolCall> | null,
+/**
+ * Of a turn of a tool: which call it answers.
+ */
+tool_call_id?: string | null, };
+
+/**
+ * The form that an answer must have: tokens that would break it are never chosen.
+ */
+export type Constraint = { "kind": "json_schema",
+/**
+ * The schema: an object or a boolean.
+ */
+schema: unknown, } | { "kind": "json_object" } | { "kind": "regex",
+/**
+ * In the syntax of Rust's `regex` crate, without anchors and look-around.
+ */
+pattern: string, } | { "kind": "lark",
+/**
+ * In llguidance's dialect of Lark.
+ */
+grammar: string, };
 
 /**
  * The CPU.
@@ -131,7 +160,23 @@ id: number,
 /**
  * The text that became whole with it.
  */
-text: string, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+text: string, } | { "type": "tool_call",
+/**
+ * Which call of this answer it is, from 0.
+ */
+index: number,
+/**
+ * By which the result names its call.
+ */
+id: string,
+/**
+ * The function's name.
+ */
+name: string,
+/**
+ * Its arguments, usually an object.
+ */
+arguments: unknown, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
 
 /**
  * An event with the number of the request that it answers.
@@ -166,7 +211,7 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
  * A text to continue and how.
@@ -187,7 +232,19 @@ sampling: Sampling,
 /**
  * Texts at which the answer ends; they are not part of it.
  */
-stop: Array<string>, };
+stop: Array<string>,
+/**
+ * The form that the answer must have. None: any text.
+ */
+constraint?: Constraint | null,
+/**
+ * Functions that the model may call, given to its chat template.
+ */
+tools?: Array<ToolDefinition> | null,
+/**
+ * Whether it may, must or must not call them.
+ */
+tool_choice: ToolChoice, };
 
 /**
  * Limits of a GPU.
@@ -407,7 +464,7 @@ request: Request, };
 /**
  * Who speaks.
  */
-export type Role = "system" | "user" | "assistant";
+export type Role = "system" | "user" | "assistant" | "tool";
 
 /**
  * Where a model runs.
@@ -447,4 +504,43 @@ seed?: number | null, };
 /**
  * Why an answer ended.
  */
-export type StopReason = "end_of_turn" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+export type StopReason = "end_of_turn" | "tool_calls" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+
+/**
+ * A call of a function, as the model made it.
+ */
+export type ToolCall = {
+/**
+ * By which the result names its call; the model's own where it gave one.
+ */
+id: string,
+/**
+ * The function's name.
+ */
+name: string,
+/**
+ * Its arguments, usually an object.
+ */
+arguments: unknown, };
+
+/**
+ * Whether a model calls functions.
+ */
+export type ToolChoice = "auto" | "none" | "required" | { "named": string };
+
+/**
+ * A function that a model may call.
+ */
+export type ToolDefinition = {
+/**
+ * The function's name: letters, digits, `_`, `-` and `.`.
+ */
+name: string,
+/**
+ * What it does and when to call it, in words for the model.
+ */
+description?: string | null,
+/**
+ * JSON Schema of its arguments. None: a function without any.
+ */
+parameters?: unknown, };

@@ -35,7 +35,7 @@ pub fn chat(engine: &EngineHandle, chat: &Chat, global: &Global, output: &Output
         None => converse(engine, chat, &loaded, output),
         Some(prompt) => {
             let mut messages = opening(chat);
-            messages.push(ChatMessage { role: Role::User, content: prompt });
+            messages.push(ChatMessage::new(Role::User, prompt));
             let done = answer(engine, Prompt::Chat { messages }, &chat.generation, output)?;
             conclude(&done)
         }
@@ -77,11 +77,12 @@ fn request_for(prompt: Prompt, generation: &Generation) -> Request {
         max_tokens: generation.max_tokens,
         sampling: generation.sampling(),
         stop: generation.stop.clone(),
+        ..GenerateRequest::default()
     })
 }
 
 fn opening(chat: &Chat) -> Vec<ChatMessage> {
-    let system = chat.system.iter().map(|text| ChatMessage { role: Role::System, content: text.clone() });
+    let system = chat.system.iter().map(|text| ChatMessage::new(Role::System, text));
     system.collect()
 }
 
@@ -131,7 +132,7 @@ fn turn(
     said: &str,
     output: &Output,
 ) -> Result<(), Stop> {
-    messages.push(ChatMessage { role: Role::User, content: said.to_owned() });
+    messages.push(ChatMessage::new(Role::User, said));
     let mut content = String::new();
     let request = request_for(Prompt::Chat { messages: messages.clone() }, &chat.generation);
     let outcome = generate(engine, request, output, |text| {
@@ -142,7 +143,7 @@ fn turn(
     match outcome {
         Ok(done) => {
             output.remark(&summary(&done));
-            messages.push(ChatMessage { role: Role::Assistant, content });
+            messages.push(ChatMessage::new(Role::Assistant, content));
         }
         // The model is still there: the person can shorten the question or begin anew.
         Err(Stop::Failed(failure)) => {

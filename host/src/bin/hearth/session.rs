@@ -104,7 +104,7 @@ fn done_line(event: &Event) -> Result<serde_json::Value, Stop> {
 /// How it went, in a line for a person.
 pub fn summary(done: &Done) -> String {
     let end = match done.stop_reason {
-        StopReason::EndOfTurn | StopReason::StopText => "",
+        StopReason::EndOfTurn | StopReason::StopText | StopReason::ToolCalls => "",
         StopReason::MaxTokens => " · cut at the most tokens allowed",
         StopReason::ContextFull => " · the context is full",
         StopReason::Cancelled => " · stopped",
