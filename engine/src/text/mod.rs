@@ -17,6 +17,7 @@ mod stream;
 mod template;
 mod tokenizer;
 mod tokenizer_json;
+pub mod tool_calls;
 
 pub use stream::TextStream;
 pub use template::{ChatTemplate, LocalTime};
