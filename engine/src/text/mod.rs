@@ -19,5 +19,5 @@ mod tokenizer;
 mod tokenizer_json;
 
 pub use stream::TextStream;
-pub use template::{ChatTemplate, LocalTime};
+pub use template::{ChatInput, ChatTemplate, LocalTime};
 pub use tokenizer::{EncodeOptions, Tokenizer};
