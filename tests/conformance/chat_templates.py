@@ -120,6 +120,10 @@ def conversations():
             yield f"{name} {value} turns", {"messages": THOUGHT, "variables": variables}
             yield f"{name} {value} tools", {"messages": CALLED, "tools": TOOLS, "variables": variables}
     yield "effort", {"messages": [SYSTEM, user("Hi")], "variables": {"reasoning_effort": "high"}}
+    functions = {"functions": json.dumps(TOOLS), "datetime": "2026-03-05", "builtin_tools": ["brave_search"]}
+    yield "functions", {"messages": [SYSTEM, user("Hi")], "variables": functions}
+    yield "functions turns", {"messages": TURNS, "variables": functions}
+    yield "functions call", {"messages": CALLED, "tools": TOOLS, "variables": functions}
     yield "developer", {"messages": [{"role": "developer", "content": "Be brief."}, user("Hi")]}
     yield "documents", {"messages": [user("Who?")], "documents": [{"title": "T", "text": "He."}, {"title": "U", "text": "She."}]}
     yield "two users", {"messages": [user("a"), user("b")]}

@@ -12,6 +12,7 @@ mod calendar;
 mod input;
 mod json;
 mod python;
+mod source;
 
 pub use calendar::LocalTime;
 pub use input::ChatInput;
@@ -158,7 +159,7 @@ impl ChatTemplate {
 
     /// Writes a conversation.
     pub fn render_input(&self, input: &ChatInput) -> Result<String> {
-        let source = without_generation_markers(self.find(input.tools.is_some()));
+        let source = source::rewritten(self.find(input.tools.is_some()));
         let (messages, last) = input.prepared()?;
         let mut environment = self.environment();
         environment.add_template(NAME, &source).map_err(|error| failed(&error))?;
@@ -201,28 +202,6 @@ impl ChatTemplate {
         }
         environment
     }
-}
-
-/// The template with `{% generation %}` as a block that does nothing but what any block does: it trims the spaces
-/// around it, and what is set inside stays inside.
-fn without_generation_markers(source: &str) -> String {
-    let mut cleaned = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let (before, block) = rest.split_at(start);
-        cleaned.push_str(before);
-        let end = block.find("%}").map_or(block.len(), |end| end + 2);
-        let (block, after) = block.split_at(end);
-        let inside = block.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
-        match inside {
-            "generation" => cleaned.push_str(&block.replace("generation", "with")),
-            "endgeneration" => cleaned.push_str(&block.replace("endgeneration", "endwith")),
-            _ => cleaned.push_str(block),
-        }
-        rest = after;
-    }
-    cleaned.push_str(rest);
-    cleaned
 }
 
 /// What the template engine says, with the line; for `raise_exception`, what the template says.

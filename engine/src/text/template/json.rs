@@ -83,6 +83,9 @@ impl Writer<'_, '_, '_> {
             ValueKind::String => self.string(value.as_str().unwrap_or_default()),
             ValueKind::Seq => self.sequence(value, depth)?,
             ValueKind::Map => self.map(value, depth)?,
+            ValueKind::Plain if let Some(python::Extreme(number)) = value.downcast_object_ref() => {
+                self.text.push_str(&python::float(*number));
+            }
             kind => return Err(refused(format!("an object of type {kind} is not JSON serializable"))),
         }
         Ok(())

@@ -1,13 +1,15 @@
 //! Where templates would notice that this is not Python: methods of texts and lists, what counts as a sequence, how
 //! numbers look.
 
-use std::sync::Arc;
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use minijinja::{
-    Environment, Error, ErrorKind, Output, State, Value,
-    value::{DynObject, Enumerator, Object, ObjectRepr, Tuple, ValueKind, from_args},
+    Environment, Error, ErrorKind, Output, State, Value, filters,
+    value::{DynObject, Enumerator, Object, ObjectRepr, Rest, Tuple, ValueKind, ValueOrKwargs, from_args},
 };
 use minijinja_contrib::pycompat::unknown_method_callback;
+
+use super::source;
 
 /// What a template's fuel pays for: so many bytes a step, as the template engine itself counts.
 const BYTES_A_STEP: u64 = 64;
@@ -24,19 +26,141 @@ pub(super) fn add_to(environment: &mut Environment<'_>) {
     environment.add_test("sequence", |value: &Value| {
         value.is_undefined() || matches!(value.kind(), ValueKind::Seq | ValueKind::String | ValueKind::Map)
     });
+    environment.add_test("number", |value: &Value| {
+        matches!(value.kind(), ValueKind::Number | ValueKind::Bool) || value.downcast_object_ref::<Extreme>().is_some()
+    });
+    environment.add_test("float", |value: &Value| {
+        (value.kind() == ValueKind::Number && !value.is_integer()) || value.downcast_object_ref::<Extreme>().is_some()
+    });
+    environment.add_filter(source::EACH, |value: Value| {
+        if value.is_none() { Err(refused("'NoneType' object is not iterable")) } else { Ok(value) }
+    });
+    environment.add_filter(source::SAFE, |text: &Value| format!("{SAFE_START}{text}{SAFE_END}"));
+    environment.add_filter("e", |text: &Value| escaped(&text.to_string()));
+    environment.add_filter("escape", |text: &Value| escaped(&text.to_string()));
+    add_generators(environment);
     environment.add_filter("trim", |text: &Value, characters: Option<String>| {
         let text = text.as_str().map_or_else(|| text.to_string(), str::to_owned);
         strip(&text, characters.as_deref(), true, true).to_owned()
     });
 }
 
+/// Begins a text that was declared safe and then joined with others: these are escaped when it is written.
+const SAFE_START: char = '\u{10FFFE}';
+/// Ends such a text.
+const SAFE_END: char = '\u{10FFFF}';
+
+/// The characters that have a meaning in HTML, as Jinja2 escapes them.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&#34;"),
+            '\'' => escaped.push_str("&#39;"),
+            character => escaped.push(character),
+        }
+    }
+    escaped
+}
+
+/// A text of safe parts and others, with the others escaped.
+fn joined(text: &str) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut depth = 0usize;
+    for piece in text.split_inclusive([SAFE_START, SAFE_END]) {
+        let end = piece.chars().next_back();
+        let inside = piece.trim_end_matches([SAFE_START, SAFE_END]);
+        result.push_str(&if depth == 0 { escaped(inside) } else { inside.to_owned() });
+        match end {
+            Some(SAFE_START) => depth += 1,
+            Some(SAFE_END) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    result
+}
+
+/// Filters whose result Python makes only when it is asked for: there is no list yet, so it has no length and no JSON.
+fn add_generators(environment: &mut Environment<'_>) {
+    type Arguments = Rest<ValueOrKwargs>;
+    environment.add_filter("map", |state: &mut State, value: Value, arguments: Arguments| {
+        filters::map(state, value, arguments).map(generator)
+    });
+    environment.add_filter("select", |state: &mut State, value: Value, test: Option<Cow<'_, str>>, rest: Arguments| {
+        filters::select(state, value, test, rest).map(generator)
+    });
+    environment.add_filter("reject", |state: &mut State, value: Value, test: Option<Cow<'_, str>>, rest: Arguments| {
+        filters::reject(state, value, test, rest).map(generator)
+    });
+    environment.add_filter(
+        "selectattr",
+        |state: &mut State, value: Value, name: Cow<'_, str>, test: Option<Cow<'_, str>>, rest: Arguments| {
+            filters::selectattr(state, value, name, test, rest).map(generator)
+        },
+    );
+    environment.add_filter(
+        "rejectattr",
+        |state: &mut State, value: Value, name: Cow<'_, str>, test: Option<Cow<'_, str>>, rest: Arguments| {
+            filters::rejectattr(state, value, name, test, rest).map(generator)
+        },
+    );
+}
+
+fn generator(values: Vec<Value>) -> Value {
+    Value::from_object(Generator(values))
+}
+
+/// Values that have no length before they are gone through.
+#[derive(Debug)]
+struct Generator(Vec<Value>);
+
+impl Object for Generator {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Iterable
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(self.0.clone())
+    }
+
+    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
+        None
+    }
+
+    fn is_true(self: &Arc<Self>) -> bool {
+        true
+    }
+}
+
+/// A number that Python writes with an exponent. It is not for computing: templates show such numbers, as the bounds in
+/// a tool's parameters.
+#[derive(Debug)]
+pub(super) struct Extreme(pub f64);
+
+impl Object for Extreme {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+
+    fn render(self: &Arc<Self>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&float(self.0))
+    }
+}
+
+/// Whether Python writes a number with an exponent.
+fn is_extreme(value: f64) -> bool {
+    value != 0.0 && value.is_finite() && !(1e-4..1e16).contains(&value.abs())
+}
+
 /// A float as Python writes it: the shortest digits that read back as the same number, with an exponent from 1e16 on.
 pub(super) fn float(value: f64) -> String {
-    let magnitude = value.abs();
     if !value.is_finite() {
         return if value.is_nan() { "nan" } else if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
+    if is_extreme(value) {
         let text = format!("{value:e}");
         let Some((digits, exponent)) = text.split_once('e') else { return text };
         let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |exponent| ('-', exponent));
@@ -47,6 +171,9 @@ pub(super) fn float(value: f64) -> String {
 }
 
 fn write(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if let Some(text) = value.as_str().filter(|text| text.contains(SAFE_START)) {
+        return out.write_str(&joined(text)).map_err(Error::from);
+    }
     match f64::try_from(value.clone()) {
         Ok(number) if value.kind() == ValueKind::Number && !value.is_integer() => {
             out.write_str(&float(number)).map_err(Error::from)
@@ -225,7 +352,10 @@ pub(super) fn value(json: &serde_json::Value) -> Value {
         serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => number.into(),
             (None, Some(number)) => number.into(),
-            (None, None) => number.as_f64().into(),
+            (None, None) => match number.as_f64() {
+                Some(number) if is_extreme(number) => Value::from_object(Extreme(number)),
+                number => number.into(),
+            },
         },
         serde_json::Value::Bool(flag) => (*flag).into(),
         serde_json::Value::Null => Value::from(()),
