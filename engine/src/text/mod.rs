@@ -20,5 +20,5 @@ mod tokenizer_json;
 pub mod tool_calls;
 
 pub use stream::TextStream;
-pub use template::{ChatTemplate, LocalTime};
+pub use template::{ChatInput, ChatTemplate, LocalTime};
 pub use tokenizer::{EncodeOptions, Tokenizer};
