@@ -214,7 +214,7 @@ impl Error {
             Self::BadConfig { .. } => {
                 "Compare the model's configuration with its publisher's; it may be damaged or newer than this engine."
             }
-            Self::UnsupportedFormat { .. } => "Choose the same model in F32, F16, BF16, Q8_0 or Q4_0.",
+            Self::UnsupportedFormat { .. } => "Choose the same model in F16, Q8_0 or Q4_K_M, for example.",
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "The weights and the configuration do not belong together; fetch both from one place."
             }
