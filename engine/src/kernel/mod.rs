@@ -3,25 +3,31 @@
 //!
 //! All activations are F32. Shapes stand beside the operands, rows first; `tokens` is the batch of one step.
 
+mod add_bias;
 mod attention;
 mod embed;
+mod gated;
 mod kv_write;
 mod last_row;
 mod matmul;
 mod matvec;
 mod rms_norm;
 mod rope;
-mod swiglu;
+mod scale;
+mod softcap;
 
+pub use add_bias::AddBias;
 pub use attention::{Attention, HEAD_DIM_MAX};
 pub use embed::Embed;
+pub use gated::{Activation, GELU_CUBIC, GELU_LINEAR, Gated};
 pub use kv_write::KvWrite;
 pub use last_row::LastRow;
 pub use matmul::Matmul;
 pub use matvec::Matvec;
 pub use rms_norm::RmsNorm;
 pub use rope::{Rope, rope_table};
-pub use swiglu::Swiglu;
+pub use scale::Scale;
+pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 
 use crate::tensor::{Format, TensorId};
 

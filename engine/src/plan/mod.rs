@@ -6,7 +6,10 @@ mod lifetime;
 pub use lifetime::{Slot, Slots};
 
 use crate::{
-    kernel::{Attention, Embed, KvWrite, LastRow, Matmul, Matvec, Operands, RmsNorm, Rope, Swiglu, shader::Kernel},
+    kernel::{
+        AddBias, Attention, Embed, Gated, KvWrite, LastRow, Matmul, Matvec, Operands, RmsNorm, Rope, Scale,
+        shader::Kernel,
+    },
     tensor::{Format, TensorId},
 };
 
@@ -82,7 +85,9 @@ pub enum Command {
     Rope(Rope),
     KvWrite(KvWrite),
     Attention(Attention),
-    Swiglu(Swiglu),
+    Gated(Gated),
+    AddBias(AddBias),
+    Scale(Scale),
     LastRow(LastRow),
 }
 
@@ -97,7 +102,9 @@ impl Command {
             Self::Rope(_) => Kernel::Rope,
             Self::KvWrite(_) => Kernel::KvWrite,
             Self::Attention(_) => Kernel::Attention,
-            Self::Swiglu(_) => Kernel::Swiglu,
+            Self::Gated(_) => Kernel::Gated,
+            Self::AddBias(_) => Kernel::AddBias,
+            Self::Scale(_) => Kernel::Scale,
             Self::LastRow(_) => Kernel::LastRow,
         }
     }
@@ -112,7 +119,9 @@ impl Command {
             Self::Rope(command) => command.operands(),
             Self::KvWrite(command) => command.operands(),
             Self::Attention(command) => command.operands(),
-            Self::Swiglu(command) => command.operands(),
+            Self::Gated(command) => command.operands(),
+            Self::AddBias(command) => command.operands(),
+            Self::Scale(command) => command.operands(),
             Self::LastRow(command) => command.operands(),
         }
     }

@@ -40,19 +40,13 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
                 attention(workers, level, command, step, inputs, out);
             });
         }
-        Command::Swiglu(swiglu) => {
-            storage.with_output(swiglu.out, |from, out| {
-                elementwise::swiglu(
-                    workers,
-                    level,
-                    swiglu,
-                    step,
-                    from.floats(swiglu.gate),
-                    from.floats(swiglu.up),
-                    out,
-                );
+        Command::Gated(gated) => {
+            storage.with_output(gated.out, |from, out| {
+                elementwise::gated(workers, level, gated, step, from.floats(gated.gate), from.floats(gated.up), out);
             });
         }
+        Command::AddBias(add) => storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.bias), x)),
+        Command::Scale(scale) => storage.with_output(scale.x, |_, x| scale.twin(step, x)),
         Command::LastRow(last) => {
             storage.with_output(last.out, |from, out| last.twin(step, from.floats(last.x), out));
         }
