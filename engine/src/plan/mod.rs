@@ -7,8 +7,8 @@ pub use lifetime::{Slot, Slots};
 
 use crate::{
     kernel::{
-        AddBias, Attention, Embed, Gated, KvWrite, LastRow, Matmul, Matvec, Operands, RmsNorm, Rope, Scale,
-        shader::Kernel,
+        AddBias, AddRows, Attention, Embed, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul, Matvec, Operands,
+        RmsNorm, Rope, Scale, shader::Kernel,
     },
     tensor::{Format, TensorId},
 };
@@ -89,6 +89,9 @@ pub enum Command {
     AddBias(AddBias),
     Scale(Scale),
     LastRow(LastRow),
+    LayerNorm(LayerNorm),
+    Gelu(Gelu),
+    AddRows(AddRows),
 }
 
 impl Command {
@@ -106,6 +109,9 @@ impl Command {
             Self::AddBias(_) => Kernel::AddBias,
             Self::Scale(_) => Kernel::Scale,
             Self::LastRow(_) => Kernel::LastRow,
+            Self::LayerNorm(_) => Kernel::LayerNorm,
+            Self::Gelu(_) => Kernel::Gelu,
+            Self::AddRows(_) => Kernel::AddRows,
         }
     }
 
@@ -123,6 +129,9 @@ impl Command {
             Self::AddBias(command) => command.operands(),
             Self::Scale(command) => command.operands(),
             Self::LastRow(command) => command.operands(),
+            Self::LayerNorm(command) => command.operands(),
+            Self::Gelu(command) => command.operands(),
+            Self::AddRows(command) => command.operands(),
         }
     }
 }

@@ -164,6 +164,9 @@ fn sketch<'a>(index: usize, command: &Command, buffers: &'a Buffers) -> Vec<Sket
         Command::AddBias(command) => whole(bytes_of(&command.params)),
         Command::Scale(command) => whole(bytes_of(&command.params)),
         Command::LastRow(command) => whole(bytes_of(&command.params)),
+        Command::LayerNorm(command) => whole(bytes_of(&command.params)),
+        Command::Gelu(command) => whole(bytes_of(&command.params)),
+        Command::AddRows(command) => whole(bytes_of(&command.params)),
     }
 }
 
@@ -221,5 +224,8 @@ fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
         Command::AddBias(command) => command.groups(tokens),
         Command::Scale(command) => command.groups(tokens),
         Command::LastRow(command) => command.groups(),
+        Command::LayerNorm(command) => command.groups(tokens),
+        Command::Gelu(command) => command.groups(tokens),
+        Command::AddRows(command) => command.groups(tokens),
     }
 }
