@@ -148,7 +148,7 @@ fn wanted_bytes(model: &Model, catalog: &Catalog) -> u64 {
 }
 
 /// Whole rows, a multiple of [`UPLOAD_ROWS`] of them, of about [`PIECE_BYTES`].
-fn pieces(tensor: &TensorInfo) -> impl Iterator<Item = std::ops::Range<u64>> {
+pub(super) fn pieces(tensor: &TensorInfo) -> impl Iterator<Item = std::ops::Range<u64>> {
     let rows = tensor.rows();
     let step = (PIECE_BYTES / tensor.row_bytes().max(1)).max(UPLOAD_ROWS) / UPLOAD_ROWS * UPLOAD_ROWS;
     (0..rows.div_ceil(step)).map(move |piece| piece * step..(piece * step + step).min(rows))

@@ -9,12 +9,14 @@
 //! against the length of the file that holds it, so what is allocated stays in proportion to what is there.
 
 mod catalog;
+mod embedding;
 mod gguf;
 mod open;
 mod safetensors;
 mod source;
 
 pub use catalog::{Catalog, TensorInfo};
+pub use embedding::{EmbeddingDocuments, POOLING_FILE};
 pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, write_gguf};
 pub use open::{Documents, OpenedModel, open_model};
 pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

@@ -2,6 +2,7 @@
 
 mod attention;
 mod buffer;
+mod centred;
 mod check;
 mod dot;
 mod elementwise;
