@@ -21,5 +21,5 @@ mod tokenizer_json;
 
 pub use sequence::Sequence;
 pub use stream::TextStream;
-pub use template::{ChatTemplate, LocalTime};
+pub use template::{ChatInput, ChatTemplate, LocalTime};
 pub use tokenizer::{EncodeOptions, Tokenizer};
