@@ -1,6 +1,7 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
 mod constraint;
+mod embedder;
 mod generate;
 mod sampler;
 mod score;
@@ -8,6 +9,7 @@ mod session;
 mod stop;
 
 pub use constraint::{Grammars, TokenMask};
+pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};
 pub use sampler::Sampler;
 pub use score::Score;

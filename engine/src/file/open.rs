@@ -1,6 +1,6 @@
 //! From a folder or a file to a catalog and the documents beside it.
 
-use super::{ByteSource, Catalog, Folder, GgufMetadata, gguf, safetensors};
+use super::{ByteSource, Catalog, EmbeddingDocuments, Folder, GgufMetadata, gguf, safetensors};
 use crate::{Error, Result};
 
 /// The longest configuration, index or template that is read; real ones stay under 10 MiB.
@@ -46,6 +46,8 @@ pub struct OpenedModel {
     pub catalog: Catalog,
     /// What else is known.
     pub documents: Documents,
+    /// What is said about vectors of texts.
+    pub embedding: EmbeddingDocuments,
 }
 
 /// Opens a model. `file` names a `.gguf` file within the folder; without it the folder is taken to be in Hugging
@@ -66,7 +68,7 @@ async fn open_gguf(folder: &dyn Folder, file: &str) -> Result<OpenedModel> {
         tokenizer: find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?,
         tokenizer_config: find_text(folder, "tokenizer_config.json", DOCUMENT_MAX_BYTES).await?,
     };
-    Ok(OpenedModel { catalog, documents })
+    Ok(OpenedModel { catalog, documents, embedding: EmbeddingDocuments::default() })
 }
 
 /// A folder of documents and weights. The documents come first: they are small, and the likeliest to be missing.
@@ -95,11 +97,12 @@ async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
     } else {
         return Err(Error::MissingFile { file: "model.safetensors".to_owned() });
     };
-    Ok(OpenedModel { catalog, documents })
+    let embedding = EmbeddingDocuments::find(folder).await?;
+    Ok(OpenedModel { catalog, documents, embedding })
 }
 
 /// A document's text, if the folder has it.
-async fn find_text(folder: &dyn Folder, name: &str, max_bytes: u64) -> Result<Option<String>> {
+pub(super) async fn find_text(folder: &dyn Folder, name: &str, max_bytes: u64) -> Result<Option<String>> {
     match folder.open(name).await? {
         None => Ok(None),
         Some(source) => read_text(&*source, max_bytes).await.map(Some),

@@ -1,5 +1,9 @@
 //! How much memory a model needs, and how much context fits.
 
+mod encoder;
+
+pub use encoder::admit_encoder;
+
 use crate::{Error, Result, model::Model, model::ModelConfig};
 
 /// Without a wish from the person, no more context than this is made room for: few conversations need more, and the

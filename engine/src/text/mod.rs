@@ -12,6 +12,7 @@
 mod gguf_vocab;
 mod guard;
 mod hf_config;
+mod sequence;
 mod spelling;
 mod stream;
 mod template;
@@ -19,6 +20,7 @@ mod tokenizer;
 mod tokenizer_json;
 pub mod tool_calls;
 
+pub use sequence::Sequence;
 pub use stream::TextStream;
 pub use template::{ChatInput, ChatTemplate, LocalTime};
 pub use tokenizer::{EncodeOptions, Tokenizer};

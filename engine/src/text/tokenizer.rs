@@ -45,7 +45,9 @@ pub struct Tokenizer {
     specials: Specials,
     leading_spaces: usize,
     /// What stands before each text.
-    prefix: Vec<u32>,
+    pub(super) prefix: Vec<u32>,
+    /// What stands behind a text that is whole, as an encoder wants it.
+    pub(super) suffix: Vec<u32>,
     bos: Option<u32>,
     end_of_turn: Vec<u32>,
 }
@@ -126,7 +128,9 @@ impl Tokenizer {
         let mut inner: Inner = tokenizer_json.parse().map_err(failed)?;
         inner.with_truncation(None).map_err(failed)?.with_padding(None);
         let mut tokenizer = Self::from_inner(inner)?;
-        tokenizer.prefix = tokenizer_json::prefix(&to_json(tokenizer.inner.get_post_processor())?);
+        let post_processor = to_json(tokenizer.inner.get_post_processor())?;
+        tokenizer.prefix = tokenizer_json::prefix(&post_processor);
+        tokenizer.suffix = tokenizer_json::suffix(&post_processor);
         tokenizer.bos = match &config.bos_token {
             Some(token) => tokenizer.id_of(token),
             None => config.bos_id.filter(|id| tokenizer.token_bytes(*id).is_some()),
@@ -168,6 +172,7 @@ impl Tokenizer {
             specials: Specials::new(specials.into_iter()),
             leading_spaces: spelling.leading_spaces,
             prefix: Vec::new(),
+            suffix: Vec::new(),
             bos: None,
             end_of_turn: Vec::new(),
         })

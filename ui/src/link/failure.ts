@@ -44,5 +44,5 @@ export function failureOf(thrown: unknown, hint: string): Failure {
 
 /** Whether nothing more follows for the same request. */
 export function isTerminal(event: Event): boolean {
-  return event.type !== 'loading' && event.type !== 'prefilled' && event.type !== 'token' && event.type !== 'tool_call';
+  return !['loading', 'prefilled', 'token', 'tool_call', 'embedding'].includes(event.type);
 }

@@ -95,7 +95,9 @@ impl Lark<'_> {
         let special = |mark: &str| self.tokenizer.id_of(mark).filter(|id| self.tokenizer.is_special(*id));
         let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
         while let Some(letter) = rest.chars().next() {
-            let mark = marks.iter().find_map(|mark| rest.starts_with(mark).then(|| special(mark).map(|id| (mark.len(), id)))?);
+            let mark = marks
+                .iter()
+                .find_map(|mark| rest.starts_with(mark).then(|| special(mark).map(|id| (mark.len(), id)))?);
             match mark {
                 Some((length, id)) => {
                     if !plain.is_empty() {

@@ -70,7 +70,8 @@ pub fn check_tools(tools: &[ToolDefinition], choice: &ToolChoice) -> Result<()> 
     for (index, tool) in tools.iter().enumerate() {
         let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "_-.".contains(letter);
         if tool.name.is_empty() || tool.name.len() > NAME_BYTES_MAX || !tool.name.chars().all(is_allowed) {
-            let reason = format!("holds {:?}, but names have 1 to {NAME_BYTES_MAX} letters, digits, _, - or .", tool.name);
+            let reason =
+                format!("holds {:?}, but names have 1 to {NAME_BYTES_MAX} letters, digits, _, - or .", tool.name);
             return Err(Error::invalid("tools", reason));
         }
         if tools[..index].iter().any(|other| other.name == tool.name) {
@@ -81,7 +82,9 @@ pub fn check_tools(tools: &[ToolDefinition], choice: &ToolChoice) -> Result<()> 
         }
     }
     match choice {
-        ToolChoice::Required if tools.is_empty() => Err(Error::invalid("tool_choice", "is required, but there are no tools")),
+        ToolChoice::Required if tools.is_empty() => {
+            Err(Error::invalid("tool_choice", "is required, but there are no tools"))
+        }
         ToolChoice::Named(name) if !tools.iter().any(|tool| tool.name == *name) => {
             Err(Error::invalid("tool_choice", format!("names {name:?}, which is not among the tools")))
         }

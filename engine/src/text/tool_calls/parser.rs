@@ -120,7 +120,8 @@ impl ToolCallParser {
     /// Decides what follows the beginning, or a call. True if there is more to do.
     fn begin(&mut self, is_first: bool, pieces: &mut Vec<Piece>) -> bool {
         let takes_object = self.syntax.start == Start::Object;
-        let separators: &[char] = if takes_object && !is_first { &[';', ' ', '\n', '\r', '\t'] } else { &[' ', '\n', '\r', '\t'] };
+        let separators: &[char] =
+            if takes_object && !is_first { &[';', ' ', '\n', '\r', '\t'] } else { &[' ', '\n', '\r', '\t'] };
         let rest = self.held.trim_start_matches(separators);
         let Some(next) = rest.chars().next() else {
             // Space after a call belongs to nobody; before words it is theirs.
@@ -140,7 +141,13 @@ impl ToolCallParser {
     }
 
     fn text(&mut self, pieces: &mut Vec<Piece>) -> bool {
-        let marks = || self.syntax.opens.iter().map(|mark| (*mark, true)).chain(self.syntax.silent.iter().map(|mark| (*mark, false)));
+        let marks = || {
+            self.syntax
+                .opens
+                .iter()
+                .map(|mark| (*mark, true))
+                .chain(self.syntax.silent.iter().map(|mark| (*mark, false)))
+        };
         // The earliest, and the longest of those that begin together.
         let found = marks().filter_map(|(mark, opens)| self.held.find(mark).map(|at| (at, mark, opens)));
         let Some((at, mark, opens)) = found.min_by_key(|(at, mark, _)| (*at, usize::MAX - mark.len())) else {
@@ -151,7 +158,11 @@ impl ToolCallParser {
         };
         say(pieces, &self.held[..at]);
         self.held.drain(..at + mark.len());
-        self.state = if opens { State::Call(Inside { open: mark, ..Inside::default() }) } else { State::Between { is_first: false } };
+        self.state = if opens {
+            State::Call(Inside { open: mark, ..Inside::default() })
+        } else {
+            State::Between { is_first: false }
+        };
         true
     }
 

@@ -91,14 +91,17 @@ pub(super) fn tagged(block: &str, tags: &Tags, tools: &[ToolDefinition]) -> Opti
             }
         }
         let (name, after) = match tags.name.1 {
-            "" => rest.split_at(rest.trim_start().find(['\n', '<']).map_or(rest.len(), |at| at + rest.len() - rest.trim_start().len())),
+            "" => rest.split_at(
+                rest.trim_start().find(['\n', '<']).map_or(rest.len(), |at| at + rest.len() - rest.trim_start().len()),
+            ),
             end => rest.split_once(end)?,
         };
         let name = name.trim();
         if name.is_empty() || name.contains(char::is_whitespace) {
             return None;
         }
-        let section_end = if tags.name.0.is_empty() { after.len() } else { after.find(tags.name.0).unwrap_or(after.len()) };
+        let section_end =
+            if tags.name.0.is_empty() { after.len() } else { after.find(tags.name.0).unwrap_or(after.len()) };
         let tool = tools.iter().find(|tool| tool.name == name);
         let arguments = arguments(&after[..section_end], tags, tool)?;
         calls.push(Call { id: None, name: name.to_owned(), arguments: Value::Object(arguments) });

@@ -67,8 +67,7 @@ pub(super) struct WrittenTags {
 }
 
 /// `<parameter=key>value</parameter>` in `<function=name>`.
-const PARAMETER_TAGS: Tags =
-    Tags { name: ("<function=", ">"), key: ("<parameter=", ">"), value: ("", "</parameter>") };
+const PARAMETER_TAGS: Tags = Tags { name: ("<function=", ">"), key: ("<parameter=", ">"), value: ("", "</parameter>") };
 
 /// The first whose evidence a template shows is taken, so the special stand before the general.
 pub(super) const SYNTAXES: [Syntax; 20] = [
@@ -145,11 +144,7 @@ pub(super) const SYNTAXES: [Syntax; 20] = [
         start: Start::Text,
         shape: Shape::Tagged {
             close: "</tool_call>",
-            tags: Tags {
-                name: ("", ""),
-                key: ("<arg_key>", "</arg_key>"),
-                value: ("<arg_value>", "</arg_value>"),
-            },
+            tags: Tags { name: ("", ""), key: ("<arg_key>", "</arg_key>"), value: ("<arg_value>", "</arg_value>") },
             written: WrittenTags {
                 before_name: "<tool_call>",
                 after_name: "\n",
@@ -236,11 +231,7 @@ pub(super) const SYNTAXES: [Syntax; 20] = [
         shape: Shape::Named {
             head: "<|tool_call:args|>",
             id: Some(Id { mark: "<|tool_call:name|>", is_first: true }),
-            written: Written(
-                "<|tool_call:begin|>call0<|tool_call:name|>",
-                "<|tool_call:args|>",
-                "<|tool_call:end|>",
-            ),
+            written: Written("<|tool_call:begin|>call0<|tool_call:name|>", "<|tool_call:args|>", "<|tool_call:end|>"),
         },
     },
     Syntax {
@@ -321,9 +312,7 @@ pub(super) const SYNTAXES: [Syntax; 20] = [
         opens: &["<tool_call>"],
         silent: &["</tool_call>"],
         start: Start::Text,
-        shape: Shape::Json {
-            written: Written("<tool_call>\n{\"name\": \"", "\", \"arguments\": ", "}\n</tool_call>"),
-        },
+        shape: Shape::Json { written: Written("<tool_call>\n{\"name\": \"", "\", \"arguments\": ", "}\n</tool_call>") },
     },
     Syntax {
         name: "Granite",
