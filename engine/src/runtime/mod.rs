@@ -5,6 +5,7 @@ mod generation;
 mod loading;
 mod platform;
 mod probing;
+mod prompt;
 
 pub use platform::{Cancellations, ModelLocation, Platform};
 

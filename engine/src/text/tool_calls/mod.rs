@@ -5,10 +5,13 @@
 //! answer as it comes, and [`ToolSyntax::grammar`] is the form that an answer has if a call is asked for.
 
 mod grammar;
+mod messages;
 mod parser;
 mod read;
 mod table;
 
+pub(super) use messages::message;
+pub use messages::{definitions, with_arguments_as_text};
 pub use parser::{Piece, ToolCallParser};
 
 use self::table::{LLAMA, SYNTAXES, Shape, Syntax};

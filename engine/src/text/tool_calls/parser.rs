@@ -99,7 +99,7 @@ impl ToolCallParser {
         self.held.push_str(text);
         let mut pieces = Vec::new();
         while match std::mem::replace(&mut self.state, State::Text) {
-            State::Between { is_first } => self.begin(is_first, &mut pieces),
+            State::Between { is_first } => self.begin(is_first),
             State::Text => self.text(&mut pieces),
             State::Call(inside) => self.call(inside, &mut pieces),
         } {}
@@ -118,7 +118,7 @@ impl ToolCallParser {
     }
 
     /// Decides what follows the beginning, or a call. True if there is more to do.
-    fn begin(&mut self, is_first: bool, pieces: &mut Vec<Piece>) -> bool {
+    fn begin(&mut self, is_first: bool) -> bool {
         let takes_object = self.syntax.start == Start::Object;
         let separators: &[char] =
             if takes_object && !is_first { &[';', ' ', '\n', '\r', '\t'] } else { &[' ', '\n', '\r', '\t'] };
@@ -131,13 +131,29 @@ impl ToolCallParser {
             self.state = State::Between { is_first };
             return false;
         };
+        // Where calls are written in fences, one is still open.
+        if !is_first && next == '`' && self.is_fenced() {
+            let ticks = rest.bytes().take_while(|byte| *byte == b'`').count();
+            let is_more_to_come = ticks < 3 && ticks == rest.len();
+            if ticks >= 3 {
+                self.held.drain(..self.held.len() - rest.len() + 3);
+            }
+            self.state = if ticks >= 3 || is_more_to_come { State::Between { is_first } } else { State::Text };
+            return !is_more_to_come;
+        }
         let is_object = takes_object && next == '{';
         if is_object || !is_first {
             self.held.drain(..self.held.len() - rest.len());
         }
         self.state = if is_object { State::Call(Inside::default()) } else { State::Text };
-        let _ = pieces;
         true
+    }
+
+    fn is_fenced(&self) -> bool {
+        match &self.syntax.shape {
+            Shape::Json { written } | Shape::Named { written, .. } => written.2.contains("```"),
+            Shape::Tagged { .. } => false,
+        }
     }
 
     fn text(&mut self, pieces: &mut Vec<Piece>) -> bool {

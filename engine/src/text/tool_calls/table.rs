@@ -70,7 +70,7 @@ pub(super) struct WrittenTags {
 const PARAMETER_TAGS: Tags = Tags { name: ("<function=", ">"), key: ("<parameter=", ">"), value: ("", "</parameter>") };
 
 /// The first whose evidence a template shows is taken, so the special stand before the general.
-pub(super) const SYNTAXES: [Syntax; 20] = [
+pub(super) const SYNTAXES: [Syntax; 21] = [
     Syntax {
         name: "DeepSeek V3.2",
         evidence: &["｜DSML｜", "invoke name="],
@@ -178,7 +178,7 @@ pub(super) const SYNTAXES: [Syntax; 20] = [
         name: "DeepSeek R1",
         evidence: &["<｜tool▁call▁begin｜>", "```json"],
         opens: &["<｜tool▁call▁begin｜>"],
-        silent: &["<｜tool▁calls▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "\n```<｜tool▁call▁end｜>"],
+        silent: &["<｜tool▁calls▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"],
         start: Start::Text,
         shape: Shape::Named {
             head: "<｜tool▁sep｜>",
@@ -272,7 +272,7 @@ pub(super) const SYNTAXES: [Syntax; 20] = [
         name: "Command R",
         evidence: &["Action:", "tool_name"],
         opens: &["Action:"],
-        silent: &["\n```"],
+        silent: &[],
         start: Start::Text,
         shape: Shape::Json {
             written: Written(
@@ -305,6 +305,14 @@ pub(super) const SYNTAXES: [Syntax; 20] = [
         silent: &["</tool_calls>"],
         start: Start::Text,
         shape: Shape::Json { written: Written("<tool_calls>[{\"name\": \"", "\", \"arguments\": ", "}]</tool_calls>") },
+    },
+    Syntax {
+        name: "Apertus",
+        evidence: &["<|tools_prefix|>"],
+        opens: &["<|tools_prefix|>"],
+        silent: &["<|tools_suffix|>"],
+        start: Start::Text,
+        shape: Shape::Json { written: Written("<|tools_prefix|>[{\"", "\": ", "}]<|tools_suffix|>") },
     },
     Syntax {
         name: "Hermes",
