@@ -69,8 +69,7 @@ impl Lark<'_> {
             let choices = property["enum"].as_array().filter(|_| is_text);
             let form = match choices {
                 Some(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "),
-                // Text stands there as it is, so it ends where a tag begins.
-                None if is_text => "/[^<]*/".to_owned(),
+                None if is_text => plain_text(property),
                 None => {
                     let mut inner = property.clone();
                     // References lead into the whole schema.
@@ -116,6 +115,24 @@ impl Lark<'_> {
             parts.push(json!(plain).to_string());
         }
         parts.join(" ")
+    }
+}
+
+/// The form of a text that stands between tags as it is, and so ends where a tag begins.
+fn plain_text(schema: &Value) -> String {
+    if let Some(pattern) = schema["pattern"].as_str() {
+        let pattern = llguidance::regex_to_lark(pattern, "dw");
+        let (start, end) = (pattern.strip_prefix('^'), pattern.strip_suffix('$'));
+        let before = if start.is_some() { "" } else { "[^<]*" };
+        let after = if end.is_some() { "" } else { "[^<]*" };
+        let inner = start.unwrap_or(&pattern);
+        let inner = if end.is_some() { inner.strip_suffix('$').unwrap_or(inner) } else { inner };
+        return format!("/{before}(?:{inner}){after}/");
+    }
+    match (schema["minLength"].as_u64().unwrap_or(0), schema["maxLength"].as_u64()) {
+        (0, None) => "/[^<]*/".to_owned(),
+        (shortest, None) => format!("/[^<]{{{shortest},}}/"),
+        (shortest, Some(longest)) => format!("/[^<]{{{shortest},{longest}}}/"),
     }
 }
 
