@@ -78,6 +78,11 @@ pub fn generate(
             output.end_progress();
             on_text(text)
         }
+        Event::ToolCall { .. } if output.json => output.json(event),
+        Event::ToolCall { name, arguments, .. } => {
+            output.end_progress();
+            on_text(&format!("{}\n", serde_json::json!({ "name": name, "arguments": arguments })))
+        }
         Event::Prefilled { .. } if output.json && output.verbose => output.json(event),
         Event::Prefilled { done_tokens, prompt_tokens } if done_tokens < prompt_tokens => {
             output.progress(&format!("Reading … {done_tokens} of {prompt_tokens} tokens"));
