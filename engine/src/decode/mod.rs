@@ -1,5 +1,9 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
+#[cfg(feature = "structured")]
+mod constraint;
+#[cfg(not(feature = "structured"))]
+#[path = "no_constraint.rs"]
 mod constraint;
 mod embedder;
 mod generate;

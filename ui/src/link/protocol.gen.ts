@@ -142,6 +142,90 @@ decode_tokens_per_s: number,
 stop_reason: StopReason, };
 
 /**
+ * Texts to turn into vectors.
+ */
+export type EmbedRequest = {
+/**
+ * Each gets a vector of its own.
+ */
+texts: Array<string>,
+/**
+ * How the vectors of a text's tokens become one. None: as the model was trained.
+ */
+pooling?: Pooling | null,
+/**
+ * Whether vectors are scaled to length 1. None: yes.
+ */
+normalize?: boolean | null,
+/**
+ * Whether a text that is too long is cut at the model's most tokens. None: yes; otherwise it is refused.
+ */
+truncate?: boolean | null,
+/**
+ * What the texts are, for models that put other words before a question than before a passage. None: nothing is
+ * put before them, unless the model says otherwise.
+ */
+kind?: TextKind | null, };
+
+/**
+ * All texts have their vectors.
+ */
+export type Embedded = {
+/**
+ * Where it ran.
+ */
+route: Route,
+/**
+ * On what.
+ */
+adapter: string,
+/**
+ * How many texts there were.
+ */
+texts: number,
+/**
+ * How many of them were cut.
+ */
+truncated: number,
+/**
+ * Length of each vector.
+ */
+dimensions: number,
+/**
+ * Tokens of all texts.
+ */
+tokens: number,
+/**
+ * How the tokens' vectors became one.
+ */
+pooling: Pooling,
+/**
+ * From the request to the last vector.
+ */
+elapsed_ms: number, };
+
+/**
+ * One text's vector.
+ */
+export type Embedding = {
+/**
+ * The text's place in the request, from 0 on.
+ */
+index: number,
+/**
+ * Tokens that the model saw of it, those at its beginning and end included.
+ */
+tokens: number,
+/**
+ * Whether the text had more tokens than that.
+ */
+truncated: boolean,
+/**
+ * The vector.
+ */
+vector: Array<number>, };
+
+/**
  * What can happen.
  */
 export type Event = { "type": "probed" } & ProbeReport | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
@@ -176,7 +260,7 @@ name: string,
 /**
  * Its arguments, usually an object.
  */
-arguments: unknown, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
 
 /**
  * An event with the number of the request that it answers.
@@ -211,7 +295,7 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
  * A text to continue and how.
@@ -244,7 +328,7 @@ tools?: Array<ToolDefinition> | null,
 /**
  * Whether it may, must or must not call them.
  */
-tool_choice: ToolChoice, };
+tool_choice?: ToolChoice | null, };
 
 /**
  * Limits of a GPU.
@@ -309,6 +393,10 @@ model: string,
  * Its architecture, as its file names it.
  */
 architecture: string,
+/**
+ * What can be asked of it.
+ */
+tasks: Array<ModelTask>,
 /**
  * Number of weights.
  */
@@ -377,6 +465,16 @@ total_bytes: number,
 available_bytes: number, };
 
 /**
+ * What a model is made for.
+ */
+export type ModelTask = "generate" | "embed";
+
+/**
+ * How the vectors of a text's tokens become one.
+ */
+export type Pooling = "mean" | "cls" | "last";
+
+/**
  * What the probe found. Sizes in bytes; 0 where the platform does not tell.
  */
 export type ProbeReport = {
@@ -442,7 +540,7 @@ reason: string, };
 /**
  * What can be asked.
  */
-export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "cancel",
+export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "cancel",
 /**
  * The number of the request to stop.
  */
@@ -505,6 +603,11 @@ seed?: number | null, };
  * Why an answer ended.
  */
 export type StopReason = "end_of_turn" | "tool_calls" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+
+/**
+ * What a text is in a search.
+ */
+export type TextKind = "query" | "document";
 
 /**
  * A call of a function, as the model made it.

@@ -121,7 +121,7 @@ impl Lark<'_> {
 /// The form of a text that stands between tags as it is, and so ends where a tag begins.
 fn plain_text(schema: &Value) -> String {
     if let Some(pattern) = schema["pattern"].as_str() {
-        let pattern = llguidance::regex_to_lark(pattern, "dw");
+        let pattern = in_lark(pattern);
         let (start, end) = (pattern.strip_prefix('^'), pattern.strip_suffix('$'));
         let before = if start.is_some() { "" } else { "[^<]*" };
         let after = if end.is_some() { "" } else { "[^<]*" };
@@ -134,6 +134,27 @@ fn plain_text(schema: &Value) -> String {
         (shortest, None) => format!("/[^<]{{{shortest},}}/"),
         (shortest, Some(longest)) => format!("/[^<]{{{shortest},{longest}}}/"),
     }
+}
+
+/// A regular expression of JSON Schema as it stands between Lark's slashes; its digits and letters are ASCII's.
+fn in_lark(pattern: &str) -> String {
+    let mut written = String::with_capacity(pattern.len() + 8);
+    let mut letters = pattern.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '/' => written.push_str("\\/"),
+            '\n' => written.push_str("\\n"),
+            '\\' => match letters.next() {
+                Some('d') => written.push_str("[0-9]"),
+                Some('D') => written.push_str("[^0-9]"),
+                Some('w') => written.push_str("[0-9A-Za-z_]"),
+                Some('W') => written.push_str("[^0-9A-Za-z_]"),
+                other => written.extend(['\\'].into_iter().chain(other)),
+            },
+            _ => written.push(letter),
+        }
+    }
+    written
 }
 
 /// The schema of a tool's arguments: an object in any case.
