@@ -271,6 +271,7 @@ fn what_is_wrong_with_a_schema_is_named() {
         (json!({"type": "integer", "minimum": 2, "maximum": 1}), "minimum"),
         (json!({"enum": []}), "#/enum"),
         (json!({"multipleOf": 0}), "#/multipleOf"),
+        (json!({"$ref": "#"}), "it allows no text"),
         (json!({"minItems": 1e300}), "#/minItems"),
         (json!({"required": "a"}), "#/required"),
         (json!({"x-guidance": {"lenient": true}}), "#/x-guidance"),

@@ -123,5 +123,8 @@ fn failed(kind: &'static str, reason: impl ToString) -> Error {
     let reason = reason.to_string();
     let lines = reason.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('<'));
     let short: String = lines.take(2).collect::<Vec<_>>().join("; ").chars().take(300).collect();
-    Error::Constraint { kind, reason: if short.is_empty() { "it allows no text".to_owned() } else { short } }
+    // llguidance's name for it.
+    let is_empty = short.is_empty() || short == "NoExtensionBias";
+    let nothing = "it allows no text that the model's tokens can spell";
+    Error::Constraint { kind, reason: if is_empty { nothing.to_owned() } else { short } }
 }

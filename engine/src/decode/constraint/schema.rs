@@ -278,10 +278,10 @@ impl<'a> Check<'a> {
     }
 
     fn multiple(&mut self, value: &Value, place: &str) -> Result<()> {
-        let Some(step) = value.as_f64().filter(|step| (0.0001..=1e6).contains(step)) else {
-            return refuse(place, "must be a number from 0.0001 to 1000000");
+        let Some(step) = value.as_f64().filter(|step| (0.0001..=100_000.0).contains(step)) else {
+            return refuse(place, "must be a number from 0.0001 to 100000");
         };
-        if (step * 1e4).fract() != 0.0 || step * 1e4 > f64::from(u32::MAX) {
+        if (step * 1e4).fract() != 0.0 {
             return refuse(place, "is not supported with more than four decimals");
         }
         self.multiples.insert(step.to_string());
