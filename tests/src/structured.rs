@@ -15,6 +15,8 @@ pub struct Babbler {
     grammars: Grammars,
     /// What each token adds to its own logit, for each token before it: texts come to an end.
     haste: Vec<f32>,
+    /// What each token adds to its own logit, always.
+    taste: Vec<f32>,
 }
 
 impl Babbler {
@@ -29,7 +31,16 @@ impl Babbler {
             let ends = tokenizer.end_of_turn().contains(&id) || first.is_some_and(|byte| b"\"}],".contains(byte));
             if ends { 0.3 } else { 0.0 }
         });
-        Self { haste: haste.collect(), grammars, tokenizer }
+        Self { haste: haste.collect(), taste: vec![0.0; size], grammars, tokenizer }
+    }
+
+    /// The same, with a liking for tokens that begin with one of these bytes.
+    pub fn liking(mut self, bytes: &[u8]) -> Self {
+        for (id, taste) in self.taste.iter_mut().enumerate() {
+            let first = self.tokenizer.token_bytes(id as u32).and_then(|token| token.first());
+            *taste = if first.is_some_and(|byte| bytes.contains(byte)) { 6.0 } else { 0.0 };
+        }
+        self
     }
 
     /// Compiles a constraint.
@@ -44,8 +55,12 @@ impl Babbler {
         let mut stream = TextStream::continuing();
         let mut text = String::new();
         for step in 0..tokens_max {
-            let mut logits: Vec<f32> =
-                self.haste.iter().map(|haste| random.unit() * 4.0 + haste * step as f32).collect();
+            let mut logits: Vec<f32> = self
+                .haste
+                .iter()
+                .zip(&self.taste)
+                .map(|(haste, taste)| random.unit() * 4.0 + taste + haste * step as f32)
+                .collect();
             mask.apply(&mut logits)?;
             let best = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b])).expect("there are tokens");
             assert!(logits[best] > f32::NEG_INFINITY, "nothing is allowed after {text:?}");

@@ -116,6 +116,31 @@ fn formats_are_kept_as_a_validator_sees_them() {
     }
 }
 
+/// A grammar of JSON has no end of digits, and none of exponents; readers have.
+#[test]
+fn numbers_stay_readable_for_one_who_loves_digits() {
+    let numbers =
+        json!({"type": "array", "items": {"type": "number", "exclusiveMinimum": 0}, "minItems": 2, "maxItems": 3});
+    let integers = json!({"type": "array", "items": {"type": "integer"}, "minItems": 1});
+    let free = json!({"type": "array", "items": {"type": "number"}, "minItems": 3});
+    let too_long = regex::Regex::new("[0-9]{16}|[eE][+-]?[0-9]{3}").unwrap();
+    for (likes, schema) in [("0123456789.", numbers), ("0123456789", integers), ("eE0123456789", free)] {
+        let babbler = Babbler::new(MODEL).liking(likes.as_bytes());
+        let constraint = Constraint::JsonSchema { schema: schema.clone() };
+        for seed in 0..50 {
+            if let Some(answer) = babbler.text(&constraint, seed, 300).unwrap() {
+                check("numbers", &schema, &answer);
+                assert!(!too_long.is_match(&answer), "{answer}");
+            }
+        }
+    }
+    let babbler = Babbler::new(MODEL).liking(b"0123456789");
+    // Where the schema asks for more digits than that, it gets them.
+    let constraint = Constraint::JsonSchema { schema: json!({"type": "integer", "minimum": 1e17, "maximum": 2e17}) };
+    let answer = babbler.text(&constraint, 1, 100).unwrap().unwrap();
+    assert_eq!(answer.len(), 18, "{answer}");
+}
+
 #[test]
 fn regular_expressions_match_as_a_whole() {
     for pattern in [
