@@ -38,7 +38,7 @@ impl Babbler {
     pub fn liking(mut self, bytes: &[u8]) -> Self {
         for (id, taste) in self.taste.iter_mut().enumerate() {
             let first = self.tokenizer.token_bytes(id as u32).and_then(|token| token.first());
-            *taste = if first.is_some_and(|byte| bytes.contains(byte)) { 6.0 } else { 0.0 };
+            *taste = if first.is_some_and(|byte| bytes.contains(byte)) { 40.0 } else { 0.0 };
         }
         self
     }

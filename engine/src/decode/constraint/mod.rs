@@ -54,7 +54,9 @@ impl Grammars {
             }
             Constraint::Lark { grammar } => {
                 let grammar = lark::prepare(grammar)?;
-                self.start("grammar", TopLevelGrammar::from_lark(grammar), false)
+                let has_json = grammar.contains("%json");
+                let mask = self.start("grammar", TopLevelGrammar::from_lark(grammar), false)?;
+                Ok(TokenMask { has_json, ..mask })
             }
         }
     }
@@ -67,7 +69,7 @@ impl Grammars {
         // Says now, and not after the prompt has been read, if the vocabulary cannot even begin.
         matcher.compute_mask().map_err(|error| failed(kind, error))?;
         let scan = JsonScan::default();
-        Ok(TokenMask { kind, matcher, scan, is_json, vocabulary: Arc::clone(&self.vocabulary) })
+        Ok(TokenMask { kind, matcher, scan, has_json: is_json, is_json, vocabulary: Arc::clone(&self.vocabulary) })
     }
 }
 
@@ -76,7 +78,9 @@ pub struct TokenMask {
     kind: &'static str,
     matcher: Matcher,
     scan: JsonScan,
-    /// Whether the whole answer is JSON.
+    /// Whether there is JSON in the answer.
+    has_json: bool,
+    /// Whether all of it is JSON.
     is_json: bool,
     vocabulary: Arc<Vocabulary>,
 }
@@ -85,11 +89,11 @@ impl TokenMask {
     /// Takes the tokens that would break the form out of the choice.
     pub fn apply(&mut self, logits: &mut [f32]) -> Result<()> {
         let mut allowed = self.matcher.compute_mask().map_err(|error| failed(self.kind, error))?;
-        if self.is_json {
+        if self.has_json {
             let scan = self.scan;
             let wide = |id: &u32| allowed.is_allowed(*id) && !scan.permits(self.vocabulary.bytes(*id));
-            let wide: Vec<u32> = self.vocabulary.numeric.iter().copied().filter(wide).collect();
-            // A schema may ask for a longer number: then nothing else is left.
+            let wide: Vec<u32> = self.vocabulary.watched.iter().copied().filter(wide).collect();
+            // A schema may ask for a longer number or a deeper value: then nothing else is left.
             if wide.len() < allowed.num_set() {
                 for id in wide {
                     allowed.disallow_token(id);

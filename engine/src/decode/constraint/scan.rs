@@ -1,13 +1,17 @@
 //! Where in a JSON text we are: what a grammar leaves open, but no reader of JSON takes.
 //!
 //! A grammar allows numbers of any length. `1e9999` is JSON and no reader's number; the twentieth digit of a number is
-//! lost in an f64, and with it perhaps the bound that the schema set. So numbers end in time, if the grammar lets them.
+//! lost in an f64, and with it perhaps the bound that the schema set; and readers refuse brackets nested without end. So
+//! numbers end in time and brackets stay shallow, if the grammar lets them.
 
 /// An f64 keeps so many decimal digits whole.
 const DIGITS_MAX: u32 = 15;
 
 /// `1e99` times any number of [`DIGITS_MAX`] digits is an f64.
 const EXPONENT_DIGITS_MAX: u32 = 2;
+
+/// Readers take at least 100 levels.
+const DEPTH_MAX: u32 = 64;
 
 /// The state after a part of a JSON text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,7 +52,7 @@ impl JsonScan {
         }
     }
 
-    /// Whether no number would become too long.
+    /// Whether no number would become too long, and no bracket too deep.
     pub(super) fn permits(mut self, bytes: &[u8]) -> bool {
         bytes.iter().all(|byte| self.step(*byte))
     }
@@ -82,7 +86,7 @@ impl JsonScan {
         match self.place {
             Place::Number { digits } => digits <= DIGITS_MAX,
             Place::Exponent { digits } => digits <= EXPONENT_DIGITS_MAX,
-            _ => true,
+            _ => self.depth <= DEPTH_MAX || !matches!(byte, b'{' | b'['),
         }
     }
 }
@@ -106,6 +110,13 @@ mod tests {
         assert!(after("[12345678901").permits(b",1234567890"), "each number counts for itself");
         assert!(after(r#"["a\"#).permits(br#"" 12345678901234567890"#), "what a string holds is no number");
         assert!(!after(r#"["a\\"#).permits(br#"",12345678901234567890"#));
+    }
+
+    #[test]
+    fn brackets_stay_shallow() {
+        assert!(after(&"[".repeat(63)).permits(b"{") && !after(&"[".repeat(64)).permits(b"{"));
+        assert!(after(&"[".repeat(64)).permits(b"1]") && after(&"[".repeat(64)).permits(b"\"[{\""));
+        assert!(after(&"[]".repeat(99)).permits(b"[["));
     }
 
     #[test]

@@ -24,19 +24,20 @@ const GRAMMAR_SYMBOLS_MAX: usize = 200_000;
 /// The vocabulary of one model, and what compiles grammars against it.
 pub(super) struct Vocabulary {
     pub(super) factory: ParserFactory,
-    /// Tokens with a digit in them, in rising order.
-    pub(super) numeric: Vec<u32>,
+    /// Tokens with a digit or an opening bracket in them, in rising order: those that [`super::scan`] may refuse.
+    pub(super) watched: Vec<u32>,
 }
 
 impl Vocabulary {
     /// Builds the trie. `ends` are the tokens that end an answer; ids from `ids_max` on have no logit.
     pub(super) fn new(tokenizer: &Tokenizer, ends: &[u32], ids_max: usize) -> Result<Self> {
         let mut words: Vec<Vec<u8>> = Vec::with_capacity(tokenizer.vocab_size());
-        let mut numeric = Vec::new();
+        let mut watched = Vec::new();
         for id in 0..tokenizer.vocab_size() as u32 {
             let word = if (id as usize) < ids_max { word(tokenizer, ends, id) } else { Vec::new() };
-            if word.first() != Some(&TokTrie::SPECIAL_TOKEN_MARKER) && word.iter().any(u8::is_ascii_digit) {
-                numeric.push(id);
+            let is_special = word.first() == Some(&TokTrie::SPECIAL_TOKEN_MARKER);
+            if !is_special && word.iter().any(|byte| byte.is_ascii_digit() || b"{[".contains(byte)) {
+                watched.push(id);
             }
             words.push(word);
         }
@@ -61,7 +62,7 @@ impl Vocabulary {
         limits.verbose_errors = false;
         limits.max_lexer_states = LEXER_STATES_MAX;
         limits.max_grammar_size = GRAMMAR_SYMBOLS_MAX;
-        Ok(Self { factory, numeric })
+        Ok(Self { factory, watched })
     }
 
     /// The bytes of a token.
