@@ -143,8 +143,8 @@ fn numbers_stay_readable_for_one_who_loves_digits() {
 
 #[test]
 fn brackets_stay_shallow_for_one_who_loves_them() {
-    let babbler = Babbler::new(MODEL).liking(b"[{");
-    let schema = json!({"type": "array"});
+    let babbler = Babbler::new(MODEL).liking(b"[");
+    let schema = json!({"type": "array", "items": {"$ref": "#"}});
     let constraint = Constraint::JsonSchema { schema: schema.clone() };
     let ended = (0..10).filter_map(|seed| babbler.text(&constraint, seed, 800).unwrap());
     assert!(ended.inspect(|answer| check("brackets", &schema, answer)).count() >= 5);
