@@ -270,6 +270,27 @@ fn the_bundled_model_keeps_the_form_greedy_and_wild() {
 }
 
 #[test]
+fn the_form_is_kept_on_every_device() {
+    let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"], "additionalProperties": false});
+    for device in [DeviceChoice::Cpu, DeviceChoice::Gpu] {
+        let host = Host::with_model("tests/fixtures/tiny-llama", device, Some(128));
+        for seed in 0..5 {
+            let wild = Sampling {
+                temperature: 2.0,
+                top_k: 0,
+                top_p: 1.0,
+                min_p: 0.0,
+                seed: Some(seed),
+                ..Sampling::default()
+            };
+            let (answer, reason) = ask(&host, &Constraint::JsonSchema { schema: schema.clone() }, wild, 60);
+            assert_eq!(reason, StopReason::EndOfTurn, "{answer:?}");
+            check("every device", &schema, &answer);
+        }
+    }
+}
+
+#[test]
 fn an_answer_that_is_cut_says_so() {
     let host = Host::with_model(MODEL, DeviceChoice::Cpu, Some(512));
     let schema = json!({"type": "string", "minLength": 500});
