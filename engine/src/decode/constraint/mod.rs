@@ -5,6 +5,7 @@
 //! from outside, so it is checked first ([`schema`], [`lark`]): llguidance's own limits bound the work that a grammar
 //! may cause, and ours the depth of its recursions, which on WebAssembly nobody would catch.
 
+mod endless;
 mod formats;
 mod lark;
 mod scan;

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use super::formats;
+use super::{endless, formats};
 use crate::{Error, Result};
 
 /// Bytes of the schema's text.
@@ -138,6 +138,9 @@ impl<'a> Check<'a> {
             if depth_sum > DEPTH_SUM_MAX {
                 return refuse(&place, format!("leads deeper than {DEPTH_SUM_MAX} schemas, references included"));
             }
+        }
+        if !endless::has_end(root, &check.seen) {
+            return refuse("", "has no end: each value would have to hold another of its kind");
         }
         // llguidance's least common multiple may overflow.
         if check.is_merged && check.multiples.len() > 1 {
