@@ -39,18 +39,22 @@ const BYTE: i32 = 6;
 pub(super) fn build(metadata: &GgufMetadata) -> Result<GgufVocab> {
     let tokens = metadata.strings("tokenizer.ggml.tokens")?;
     let mut charsmap = None;
+    let mut is_scored = false;
     let (mut inner, adds) = match metadata.string("tokenizer.ggml.model")? {
         "gpt2" => byte_level::build(metadata, tokens)?,
         kind @ ("llama" | "t5") => {
             let is_unigram = kind == "t5";
             let built = scored::build(metadata, tokens, is_unigram)?;
-            charsmap = built.1;
+            (charsmap, is_scored) = (built.1, true);
             (built.0, Adds { bos: !is_unigram, eos: is_unigram, separator: false })
         }
         "bert" => (word_piece::build(metadata, tokens)?, Adds { bos: true, eos: false, separator: true }),
         other => return Err(unknown("model", other)),
     };
-    inner.add_tokens(&to_added(tokens, metadata.find_i32s("tokenizer.ggml.token_type")?)?);
+    let added = to_added(tokens, metadata.find_i32s("tokenizer.ggml.token_type")?)?;
+    if !is_scored {
+        inner.add_tokens(&added);
+    }
     let adds_eos = metadata.find_bool("tokenizer.ggml.add_eos_token")?.unwrap_or(adds.eos);
     let adds_separator = metadata.find_bool("tokenizer.ggml.add_sep_token")?.unwrap_or(adds.separator);
     // Misspelled in every file that there is.

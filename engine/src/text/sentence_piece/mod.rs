@@ -106,7 +106,8 @@ impl Vocabulary {
         inner.with_decoder(Some(self.rules.decoder()?));
         let added = self.pieces.iter().filter_map(|piece| match piece.kind {
             Kind::Unknown | Kind::Control => Some(AddedToken::from(piece.text.clone(), true)),
-            Kind::UserDefined => Some(AddedToken::from(piece.text.clone(), false)),
+            // The unigram model finds these by itself; BPE has to be given them.
+            Kind::UserDefined if !self.is_unigram => Some(AddedToken::from(piece.text.clone(), false)),
             _ => None,
         });
         inner.add_tokens(&added.map(|token| token.normalized(false)).collect::<Vec<_>>());
