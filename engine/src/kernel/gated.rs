@@ -15,7 +15,7 @@ pub enum Activation {
 
 /// `2 sqrt(2 / pi)`: of the argument of [`Activation::GeluTanh`], which is then that of a sigmoid, since
 /// `(1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u))`.
-pub const GELU_LINEAR: f32 = 1.595_769_1;
+pub const GELU_LINEAR: f32 = 1.595_769;
 /// The same times 0.044715: of the argument's cube.
 pub const GELU_CUBIC: f32 = 0.071_354_81;
 
