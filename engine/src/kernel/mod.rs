@@ -4,28 +4,36 @@
 //! All activations are F32. Shapes stand beside the operands, rows first; `tokens` is the batch of one step.
 
 mod add_bias;
+mod add_scaled;
 mod attention;
 mod embed;
+mod expert_matvec;
 mod gated;
 mod kv_write;
 mod last_row;
 mod matmul;
 mod matvec;
+mod mix;
 mod rms_norm;
 mod rope;
+mod route;
 mod scale;
 mod softcap;
 
 pub use add_bias::AddBias;
+pub use add_scaled::AddScaled;
 pub use attention::{Attention, HEAD_DIM_MAX};
 pub use embed::Embed;
+pub use expert_matvec::ExpertMatvec;
 pub use gated::{Activation, GELU_CUBIC, GELU_LINEAR, Gated};
 pub use kv_write::KvWrite;
 pub use last_row::LastRow;
 pub use matmul::Matmul;
 pub use matvec::Matvec;
+pub use mix::Mix;
 pub use rms_norm::RmsNorm;
 pub use rope::{Rope, rope_table};
+pub use route::{EXPERTS_MAX, Route, SLOTS_MAX};
 pub use scale::Scale;
 pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 

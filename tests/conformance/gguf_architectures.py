@@ -1,0 +1,2 @@
+def export(folder, out):
+    pass
