@@ -8,7 +8,7 @@ use std::{
 use hearth_engine::{Error, Result, runtime::ModelLocation};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{DiskFolder, is_plain_name};
+use crate::files::{DiskFolder, is_model_file, is_plain_name};
 
 /// The file that lists the models of a folder.
 pub(crate) const REGISTRY_FILE: &str = "registry.json";
@@ -144,7 +144,7 @@ impl ModelStore {
         let found = self.clone().allow_paths(false).find(model)?;
         let path = found.folder.join(file);
         // Of a `.gguf` file somewhere on the disk its neighbours are nobody's business.
-        let is_offered = is_plain_name(file) && found.file.as_deref().is_none_or(|only| only == file);
+        let is_offered = is_model_file(file) && found.file.as_deref().is_none_or(|only| only == file);
         Ok((is_offered && path.is_file()).then_some(path))
     }
 

@@ -150,13 +150,7 @@ const GEMMA2: Architecture = Architecture {
 /// All known architectures. Adding one is an entry here and a golden test; see docs/adding-an-architecture.md.
 const KNOWN: &[Architecture] = &[
     LLAMA,
-    Architecture {
-        name: "mistral",
-        hf_model_type: "mistral",
-        gguf_name: None,
-        windows: Windows::All,
-        ..LLAMA
-    },
+    Architecture { name: "mistral", hf_model_type: "mistral", gguf_name: None, windows: Windows::All, ..LLAMA },
     Architecture {
         name: "qwen2",
         hf_model_type: "qwen2",

@@ -2,19 +2,25 @@
 //! no device and touches no weight: it records a plan.
 
 mod architecture;
-mod block;
 mod config;
+mod encoder;
+mod encoder_config;
+mod encoder_names;
 mod fields;
 mod gguf;
 mod hf;
 mod names;
 mod record;
 mod rope;
+mod sentence;
 mod weights;
 
 pub use architecture::{Architecture, Biases, GgufFacts, Norms, QkNorm, Windows};
 pub use config::{ExpertConfig, LayerConfig, ModelConfig, Scales};
+pub use encoder::{Encoder, EncoderInit};
+pub use encoder_config::{EncoderArchitecture, EncoderConfig, EncoderNaming};
 pub use names::{Naming, Role};
 pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex};
 pub use rope::{RopeConfig, RopeScaling};
+pub use sentence::SentenceConfig;
 pub use weights::{Component, StateInit, WeightLoad};

@@ -71,6 +71,15 @@ impl RopeConfig {
         matches!(self.scaling, RopeScaling::Long { original, .. } if f64::from(context) > original)
     }
 
+    /// The name of the tensor in a GGUF that holds factors for a context of so many tokens.
+    pub fn factors_name(&self, context: u32) -> &'static str {
+        match self.scaling {
+            RopeScaling::Long { .. } if self.is_long(context) => "rope_factors_long.weight",
+            RopeScaling::Long { .. } => "rope_factors_short.weight",
+            _ => "rope_freqs.weight",
+        }
+    }
+
     /// The angle by which each pair turns from one position to the next, in radians. `factors` from a file divide them
     /// further.
     pub fn frequencies(&self, context: u32, factors: Option<&[f32]>) -> Vec<f64> {

@@ -7,8 +7,8 @@ pub use lifetime::{Slot, Slots};
 
 use crate::{
     kernel::{
-        AddBias, AddScaled, Attention, Embed, ExpertMatvec, Gated, KvWrite, LastRow, Matmul, Matvec, Mix, Operands,
-        RmsNorm, Rope, Route, Scale, shader::Kernel,
+        AddBias, AddRows, AddScaled, Attention, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul,
+        Matvec, Mix, Operands, RmsNorm, Rope, Route, Scale, shader::Kernel,
     },
     tensor::{Format, TensorId},
 };
@@ -93,6 +93,9 @@ pub enum Command {
     ExpertMatvec(ExpertMatvec),
     Mix(Mix),
     LastRow(LastRow),
+    LayerNorm(LayerNorm),
+    Gelu(Gelu),
+    AddRows(AddRows),
 }
 
 impl Command {
@@ -114,6 +117,9 @@ impl Command {
             Self::ExpertMatvec(_) => Kernel::ExpertMatvec,
             Self::Mix(_) => Kernel::Mix,
             Self::LastRow(_) => Kernel::LastRow,
+            Self::LayerNorm(_) => Kernel::LayerNorm,
+            Self::Gelu(_) => Kernel::Gelu,
+            Self::AddRows(_) => Kernel::AddRows,
         }
     }
 
@@ -135,6 +141,9 @@ impl Command {
             Self::ExpertMatvec(command) => command.operands(),
             Self::Mix(command) => command.operands(),
             Self::LastRow(command) => command.operands(),
+            Self::LayerNorm(command) => command.operands(),
+            Self::Gelu(command) => command.operands(),
+            Self::AddRows(command) => command.operands(),
         }
     }
 }

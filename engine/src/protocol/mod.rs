@@ -2,13 +2,15 @@
 //! channel or a WebSocket. Types and nothing else; `ui/src/link/protocol.gen.ts` is generated from them.
 //!
 //! A client sends [`RequestEnvelope`]s; for each, the engine answers with [`EventEnvelope`]s of the same `id`,
-//! and the last of them is terminal: [`Event::Probed`], [`Event::Loaded`], [`Event::Done`], [`Event::Unloaded`],
-//! [`Event::Cancelling`] or [`Event::Failed`].
+//! and the last of them is terminal: [`Event::Probed`], [`Event::Loaded`], [`Event::Done`], [`Event::Embedded`],
+//! [`Event::Unloaded`], [`Event::Cancelling`] or [`Event::Failed`].
 
+mod embedding;
 mod event;
 mod probe;
 mod request;
 
+pub use embedding::*;
 pub use event::*;
 pub use probe::*;
 pub use request::*;

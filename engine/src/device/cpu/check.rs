@@ -97,7 +97,9 @@ impl Checker<'_> {
                 self.floats(matmul.x, [tokens, matmul.columns.into(), 1])?;
                 self.floats(matmul.out, [tokens, matmul.rows.into(), 1])?;
             }
-            Command::Rope(_) | Command::KvWrite(_) | Command::Attention(_) => return self.positions(command),
+            Command::Rope(_) | Command::KvWrite(_) | Command::Attention(_) | Command::AddRows(_) => {
+                return self.positions(command);
+            }
             Command::Gated(gated) => {
                 for id in [gated.gate, gated.up, gated.out] {
                     self.floats(id, [tokens, gated.params.columns.into(), 1])?;
@@ -117,6 +119,18 @@ impl Checker<'_> {
             Command::Scale(scale) => {
                 let rows = if scale.params.single == 1 { 1 } else { tokens };
                 self.floats(scale.x, [rows, scale.params.columns.into(), 1])?;
+            }
+            Command::LayerNorm(norm) => {
+                let columns = norm.params.columns;
+                ensure(columns > 0, || "no columns".to_owned())?;
+                for (id, rows) in [(norm.weight, 1), (norm.bias, 1), (norm.x, tokens), (norm.out, tokens)] {
+                    self.floats(id, [rows, columns.into(), 1])?;
+                }
+            }
+            Command::Gelu(gelu) => {
+                for id in [gelu.x, gelu.out] {
+                    self.floats(id, [tokens, gelu.params.columns.into(), 1])?;
+                }
             }
             Command::LastRow(last) => {
                 self.floats(last.x, [tokens, last.params.columns.into(), 1])?;
@@ -159,6 +173,12 @@ impl Checker<'_> {
                     self.floats(id, [params.kv_heads.into(), params.context.into(), params.head_dim.into()])?;
                 }
                 return Ok(params.context.into());
+            }
+            Command::AddRows(add) => {
+                let columns = u64::from(add.params.columns);
+                ensure(columns > 0, || "no columns".to_owned())?;
+                self.floats(add.x, [tokens, columns, 1])?;
+                return Ok(self.floats(add.table, [1; 3])? / columns);
             }
             _ => {}
         }

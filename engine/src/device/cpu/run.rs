@@ -1,6 +1,8 @@
 //! Executes the commands of a plan.
 
-use super::{SimdLevel, Workers, attention::attention, elementwise, matmul::matmul, matvec::matvec, storage::Storage};
+use super::{
+    SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage,
+};
 use crate::{
     kernel::{ExpertMatvec, Step},
     plan::Command,
@@ -62,6 +64,20 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::Scale(scale) => storage.with_output(scale.x, |_, x| scale.twin(step, x)),
         Command::LastRow(last) => {
             storage.with_output(last.out, |from, out| last.twin(step, from.floats(last.x), out));
+        }
+        Command::LayerNorm(norm) => {
+            storage.with_output(norm.out, |from, out| {
+                let inputs = [norm.x, norm.weight, norm.bias].map(|id| from.floats(id));
+                centred::normalise(workers, level, norm, step, inputs, out);
+            });
+        }
+        Command::Gelu(gelu) => {
+            storage.with_output(gelu.out, |from, out| {
+                centred::gelu(workers, level, gelu, step, from.floats(gelu.x), out);
+            });
+        }
+        Command::AddRows(add) => {
+            storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
         }
     }
 }

@@ -180,6 +180,9 @@ fn sketch<'a>(index: usize, command: &Command, buffers: &'a Buffers) -> Vec<Sket
             .to_vec()
         }),
         Command::LastRow(command) => whole(bytes_of(&command.params)),
+        Command::LayerNorm(command) => whole(bytes_of(&command.params)),
+        Command::Gelu(command) => whole(bytes_of(&command.params)),
+        Command::AddRows(command) => whole(bytes_of(&command.params)),
     }
 }
 
@@ -241,5 +244,8 @@ fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
         Command::ExpertMatvec(command) => command.groups(tokens),
         Command::Mix(command) => command.groups(tokens),
         Command::LastRow(command) => command.groups(),
+        Command::LayerNorm(command) => command.groups(tokens),
+        Command::Gelu(command) => command.groups(tokens),
+        Command::AddRows(command) => command.groups(tokens),
     }
 }

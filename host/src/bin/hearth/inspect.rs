@@ -3,7 +3,7 @@
 use hearth_engine::{
     Error,
     file::{Catalog, Documents, TensorInfo, open_model},
-    model::ModelConfig,
+    model::{EncoderConfig, ModelConfig},
     runtime::ModelLocation,
 };
 use hearth_host::ModelStore;
@@ -48,7 +48,10 @@ pub fn inspect(models: &ModelStore, args: &Inspect, output: &Output) -> Result<(
     // A model that cannot run here can still be looked at.
     let (architecture, is_supported, context_tokens) = match ModelConfig::read(&opened.documents) {
         Ok(config) => (config.architecture.name.to_owned(), true, Some(config.context_tokens)),
-        Err(Error::UnknownArchitecture { architecture, .. }) => (architecture, false, None),
+        Err(Error::UnknownArchitecture { architecture, .. }) => match EncoderConfig::find(&opened.documents)? {
+            Some(config) => (architecture, true, Some(config.positions)),
+            None => (architecture, false, None),
+        },
         Err(error) => return Err(error.into()),
     };
     let report = report(&location.name, &opened.documents, &opened.catalog);
