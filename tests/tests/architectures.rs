@@ -1,10 +1,10 @@
 //! A tiny model of every architecture on every device, against logits that transformers computed in float32 at every
 //! position of three prompts, of which one passes the window and the original context.
 
-use hearth_engine::{decode::Session, text::Tokenizer};
+use hearth_engine::{decode::Session, file::open_model, text::Tokenizer};
 use hearth_tests::{
     devices::Candidate,
-    files::{Golden, golden},
+    files::{Golden, golden, model, read},
     numbers::kl_divergence,
     sessions::{greedy, load, open},
 };
@@ -17,21 +17,13 @@ const TIE: f32 = 1e-3;
 /// What the models are loaded with.
 const CONTEXT: u32 = 192;
 
-/// A session's answers to some prompts.
-fn check_logits(what: &str, divergence_max: f64, session: &mut Session, goldens: &[&Golden]) {
-    let mut worst = (0.0, String::new());
-    for golden in goldens {
-        let found = pollster::block_on(session.logits(&golden.ids)).unwrap();
-        let vocab = found.len() / golden.ids.len();
-        for (position, reference) in golden.rows() {
-            let divergence = kl_divergence(reference, &found[position * vocab..][..vocab]);
-            // Also true of what is no number.
-            if !(divergence <= worst.0) {
-                worst = (divergence, format!("{} at {position}", golden.name));
-            }
-        }
-    }
-    assert!(worst.0 <= divergence_max, "{what}: {:e} nats, {}", worst.0, worst.1);
+/// The largest divergence of any position, and which one that is.
+fn worst_divergence(session: &mut Session, golden: &Golden) -> (f64, usize) {
+    let found = pollster::block_on(session.logits(&golden.ids)).unwrap();
+    let vocab = found.len() / golden.ids.len();
+    let of = |(position, reference)| (kl_divergence(reference, &found[position * vocab..][..vocab]), position);
+    // What is no number counts as the largest.
+    golden.rows().map(of).max_by(|a, b| a.0.abs().total_cmp(&b.0.abs())).expect("a prompt is not empty")
 }
 
 /// The token that follows each beginning of a prompt, through the plans of prefill and decode, which share the cache.
@@ -62,11 +54,74 @@ fn check(name: &str, original: Option<u32>) {
             }
             let what = format!("{name}, {candidate}, {context} tokens");
             let mut session = load(&candidate, &opened, context).unwrap_or_else(|error| panic!("{what}: {error}"));
-            check_logits(&what, divergence_max, &mut session, goldens);
+            for golden in goldens {
+                let (worst, position) = worst_divergence(&mut session, golden);
+                assert!(worst <= divergence_max, "{what}, {} at {position}: {worst:e} nats", golden.name);
+            }
             if Candidate::one_each().contains(&candidate) {
                 goldens.iter().for_each(|golden| check_tokens(&what, &mut session, &tokenizer, golden));
             }
         }
+    }
+}
+
+/// Fields of the configurations: with another value the logits must be far from the golden ones, which shows that the
+/// field is read, and that the golden logits would show if it were not.
+const FIELDS: &[(&str, &str, &str)] = &[
+    ("llama3", "/rope_parameters/factor", "4.0"),
+    ("llama3", "/rope_parameters/rope_type", "\"default\""),
+    ("llama3", "/rope_parameters/low_freq_factor", "2.0"),
+    ("llama3", "/rope_parameters/high_freq_factor", "2.0"),
+    ("llama3", "/rope_parameters/original_max_position_embeddings", "64"),
+    ("llama3", "/attention_bias", "false"),
+    ("mistral", "/sliding_window", "17"),
+    ("qwen2", "/layer_types/1", "\"full_attention\""),
+    ("qwen2", "/rope_parameters/rope_theta", "1e5"),
+    ("qwen3", "/rope_parameters/factor", "8.0"),
+    ("qwen3", "/rope_parameters/attention_factor", "1.0"),
+    ("qwen3_moe", "/num_experts_per_tok", "2"),
+    ("qwen3_moe", "/norm_topk_prob", "false"),
+    ("gemma2", "/attn_logit_softcapping", "null"),
+    ("gemma2", "/final_logit_softcapping", "null"),
+    ("gemma2", "/query_pre_attn_scalar", "16"),
+    ("gemma2", "/sliding_window", "15"),
+    ("gemma2", "/layer_types/1", "\"sliding_attention\""),
+    ("gemma3", "/rope_parameters/sliding_attention/rope_theta", "1e6"),
+    ("gemma3", "/rope_parameters/full_attention/rope_theta", "1e4"),
+    ("gemma3", "/rope_parameters/full_attention/factor", "1.0"),
+    ("gemma3", "/sliding_window", "17"),
+    ("phi3", "/sliding_window", "null"),
+    ("phi3", "/rope_parameters/long_factor/1", "1.0"),
+    ("phi3", "/rope_parameters/attention_factor", "1.0"),
+    ("smollm3", "/no_rope_layers/3", "1"),
+    ("olmo2", "/rms_norm_eps", "1e-2"),
+    ("granite", "/embedding_multiplier", "1.0"),
+    ("granite", "/residual_multiplier", "1.0"),
+    ("granite", "/attention_multiplier", "0.25"),
+    ("granite", "/logits_scaling", "1.0"),
+];
+
+/// What a wrong number must change at least, in nats at the worst position: ten times what is allowed on a GPU.
+const DIVERGENCE_WRONG: f64 = 10.0 * DIVERGENCE_GPU;
+
+#[test]
+fn every_number_of_a_configuration_shows_in_the_logits() {
+    let candidate = &Candidate::all()[0];
+    for (name, field, value) in FIELDS {
+        let path = format!("tests/fixtures/architectures/{name}");
+        let mut config: serde_json::Value = serde_json::from_slice(&read(&format!("{path}/config.json"))).unwrap();
+        let (parent, key) = field.rsplit_once('/').unwrap();
+        let value: serde_json::Value = serde_json::from_str(value).unwrap();
+        match config.pointer_mut(parent).unwrap() {
+            serde_json::Value::Array(values) => values[key.parse::<usize>().unwrap()] = value,
+            parent => parent[key] = value,
+        }
+        let folder = model(&path).0.with("config.json", config.to_string());
+        let opened = pollster::block_on(open_model(&folder, None)).unwrap();
+        let mut session = load(candidate, &opened, CONTEXT).unwrap_or_else(|error| panic!("{name}, {field}: {error}"));
+        let golden = golden(name).into_iter().find(|golden| golden.name == "long").unwrap();
+        let worst = worst_divergence(&mut session, &golden).0;
+        assert!(worst >= DIVERGENCE_WRONG, "{name}, {field}: {worst:e} nats");
     }
 }
 
