@@ -6,10 +6,11 @@
 
 For each model: the engine reads the file and computes the logits of `../golden/<name>.safetensors`, which must agree as
 they do for safetensors; and llama.cpp reads the same file, and the log-probabilities of its likeliest tokens must agree
-too, which shows that the file says what llama.cpp understands. What a GGUF cannot say is left out of the comparison: see `WITHIN`.
+too, which shows that the file says what llama.cpp understands. What a GGUF cannot say is left out of the comparison:
+see `WITHIN`.
 
 The keys, the permuted rows and the norms that hold 1 + w follow llama.cpp's convert_hf_to_gguf.py. The files are not
-committed: each is as large as the model.
+committed: each is as large as the model. Smaller ones are, see `../fixtures/architectures.py`.
 """
 
 import argparse
@@ -24,7 +25,6 @@ import numpy as np
 import safetensors.numpy
 
 from gguf_export import add_tokenizer, encode, load, permute
-from llama_cpp import LlamaCpp
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parent / "fixtures" / "architectures"
@@ -147,20 +147,20 @@ def tensors(config, state):
         yield names.get_name(name, try_suffixes=(".weight",)), stacked
 
 
-def export(folder, out):
-    """Writes the GGUF file, all of it in F32: in other formats llama.cpp would round the activations too."""
+def export(folder, out, kind=gguf.GGMLQuantizationType.F32):
+    """Writes the GGUF file. With F32 llama.cpp rounds least: in other formats it rounds the activations too."""
     config, state = load(folder)
     writer = gguf.GGUFWriter(out, NAMES[config["model_type"]][0])
     # Not the architecture's: llama.cpp expects tokens of some that are called so.
     writer.add_name("tiny")
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+    writer.add_file_type({"F32": gguf.LlamaFileType.ALL_F32, "BF16": gguf.LlamaFileType.MOSTLY_BF16}[kind.name])
     add_sizes(writer, config)
     factors = add_rope(writer, config)
     add_rest(writer, config)
     add_tokenizer(writer, folder, config["vocab_size"])
     for name, weights in [*factors.items(), *tensors(config, state)]:
-        stored, kind = encode(weights, gguf.GGMLQuantizationType.F32)
-        writer.add_tensor(name, stored, raw_dtype=kind)
+        stored, stored_kind = encode(weights, kind)
+        writer.add_tensor(name, stored, raw_dtype=stored_kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -169,6 +169,9 @@ def export(folder, out):
 
 def compare_llama_cpp(path, name):
     """llama.cpp's likeliest tokens after some beginnings of prompts, against the golden logits."""
+    # Only here, so that a file can be written without its large package.
+    from llama_cpp import LlamaCpp
+
     golden = safetensors.numpy.load_file(HERE.parent / "golden" / f"{name}.safetensors")
     llama, complaints = LlamaCpp(path), []
     for prompt in LLAMA_PROMPTS.get(name, ["short", "words"]):
@@ -200,7 +203,7 @@ def main():
     args = parser.parse_args()
     complaints = []
     with tempfile.TemporaryDirectory() as temporary:
-        for name in args.names or sorted(folder.name for folder in MODELS.iterdir()):
+        for name in args.names or sorted(folder.name for folder in MODELS.iterdir() if folder.is_dir()):
             path = Path(temporary) / f"{name}.gguf"
             export(MODELS / name, path)
             done = subprocess.run(

@@ -1,7 +1,13 @@
 //! A tiny model of every architecture on every device, against logits that transformers computed in float32 at every
 //! position of three prompts, of which one passes the window and the original context.
 
-use hearth_engine::{decode::Session, file::open_model, text::Tokenizer};
+use hearth_engine::{
+    Error,
+    decode::Session,
+    file::{OpenedModel, open_model},
+    model::ModelConfig,
+    text::Tokenizer,
+};
 use hearth_tests::{
     devices::Candidate,
     files::{Golden, golden, model, read},
@@ -36,6 +42,21 @@ fn check_tokens(what: &str, session: &mut Session, tokenizer: &Tokenizer, golden
         // The end of a turn is no token of the answer.
         let chosen = answer.ids.first().map_or(likeliest, |id| *id as usize);
         assert!(highest - reference[chosen] <= TIE, "{what}, {} at {position}: {chosen}", golden.name);
+    }
+}
+
+/// Smaller models in GGUF, whose prompt is within the original context; the architecture "llama" is also Mistral's there.
+#[test]
+fn gguf_files() {
+    for name in ["llama3", "qwen2", "qwen3", "qwen3_moe", "gemma2", "gemma3", "phi3", "smollm3", "olmo2", "granite"] {
+        let opened = open(&format!("tests/fixtures/architectures/{name}.gguf"));
+        let golden = &golden(&format!("{name}-gguf"))[0];
+        for candidate in Candidate::one_each() {
+            let mut session = load(&candidate, &opened, 32).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (worst, position) = worst_divergence(&mut session, golden);
+            let divergence_max = if candidate.is_gpu() { DIVERGENCE_GPU } else { DIVERGENCE_CPU };
+            assert!(worst <= divergence_max, "{name}, {candidate}, at {position}: {worst:e} nats");
+        }
     }
 }
 
@@ -104,21 +125,26 @@ const FIELDS: &[(&str, &str, &str)] = &[
 /// What a wrong number must change at least, in nats at the worst position: twice what is allowed on a GPU.
 const DIVERGENCE_WRONG: f64 = 2.0 * DIVERGENCE_GPU;
 
+/// A model of the fixtures with another value in its configuration.
+fn changed(name: &str, field: &str, value: &str) -> OpenedModel {
+    let path = format!("tests/fixtures/architectures/{name}");
+    let mut config: serde_json::Value = serde_json::from_slice(&read(&format!("{path}/config.json"))).unwrap();
+    let (parent, key) = field.rsplit_once('/').unwrap();
+    let value: serde_json::Value = serde_json::from_str(value).unwrap();
+    match config.pointer_mut(parent).unwrap() {
+        serde_json::Value::Array(values) => values[key.parse::<usize>().unwrap()] = value,
+        parent => parent[key] = value,
+    }
+    let folder = model(&path).0.with("config.json", config.to_string());
+    pollster::block_on(open_model(&folder, None)).unwrap()
+}
+
 #[test]
 fn every_number_of_a_configuration_shows_in_the_logits() {
     let candidate = &Candidate::all()[0];
     let mut complaints = Vec::new();
     for (name, field, value) in FIELDS {
-        let path = format!("tests/fixtures/architectures/{name}");
-        let mut config: serde_json::Value = serde_json::from_slice(&read(&format!("{path}/config.json"))).unwrap();
-        let (parent, key) = field.rsplit_once('/').unwrap();
-        let value: serde_json::Value = serde_json::from_str(value).unwrap();
-        match config.pointer_mut(parent).unwrap() {
-            serde_json::Value::Array(values) => values[key.parse::<usize>().unwrap()] = value,
-            parent => parent[key] = value,
-        }
-        let folder = model(&path).0.with("config.json", config.to_string());
-        let opened = pollster::block_on(open_model(&folder, None)).unwrap();
+        let opened = changed(name, field, value);
         let mut session = load(candidate, &opened, CONTEXT).unwrap_or_else(|error| panic!("{name}, {field}: {error}"));
         let golden = golden(name).into_iter().find(|golden| golden.name == "long").unwrap();
         let worst = worst_divergence(&mut session, &golden).0;
@@ -127,6 +153,44 @@ fn every_number_of_a_configuration_shows_in_the_logits() {
         }
     }
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// What is refused, and how the error calls the field.
+const REFUSED: &[(&str, &str, &str, &str)] = &[
+    ("llama3", "/hidden_act", "\"relu\"", "hidden_act"),
+    ("llama3", "/mlp_bias", "true", "mlp_bias"),
+    ("llama3", "/rope_parameters/rope_type", "\"dynamic\"", "rope_parameters.rope_type"),
+    ("llama3", "/rope_parameters/factor", "0.0", "rope_parameters.factor"),
+    ("llama3", "/rope_parameters/low_freq_factor", "null", "rope_parameters.low_freq_factor"),
+    ("llama3", "/num_hidden_layers", "4294967295", "num_hidden_layers"),
+    ("llama3", "/num_hidden_layers", "\"three\"", "num_hidden_layers"),
+    ("llama3", "/quantization_config", "{}", "quantization_config"),
+    ("qwen2", "/layer_types/0", "\"linear_attention\"", "layer_types"),
+    ("qwen2", "/layer_types", "[]", "layer_types or no_rope_layers"),
+    ("qwen2", "/sliding_window", "null", "sliding_window"),
+    ("qwen3", "/rope_parameters/original_max_position_embeddings", "-1", "rope_parameters"),
+    ("qwen3_moe", "/num_experts_per_tok", "9", "num_experts_per_tok"),
+    ("qwen3_moe", "/num_local_experts", "100000", "num_experts"),
+    ("qwen3_moe", "/decoder_sparse_step", "2", "decoder_sparse_step"),
+    ("qwen3_moe", "/mlp_only_layers", "[0]", "mlp_only_layers"),
+    ("gemma2", "/hidden_activation", "\"silu\"", "hidden_activation"),
+    ("gemma2", "/query_pre_attn_scalar", "0", "attention_multiplier or query_pre_attn_scalar"),
+    ("gemma3", "/use_bidirectional_attention", "true", "use_bidirectional_attention"),
+    ("phi3", "/rope_parameters/long_factor", "[1.0]", "long_factor"),
+    ("phi3", "/rope_parameters/short_factor/2", "0.0", "rope_parameters"),
+    ("phi3", "/rope_parameters/partial_rotary_factor", "3.0", "rotary dimensions"),
+    ("smollm3", "/no_rope_layers", "[1]", "layer_types or no_rope_layers"),
+    ("granite", "/logits_scaling", "0.0", "logits_scaling"),
+];
+
+#[test]
+fn what_is_not_known_is_refused_by_its_name() {
+    for (name, path, value, named) in REFUSED {
+        match ModelConfig::read(&changed(name, path, value).documents) {
+            Err(Error::BadConfig { field, .. }) => assert_eq!(&field, named, "{name}, {path}"),
+            other => panic!("{name}, {path}: {other:?}"),
+        }
+    }
 }
 
 macro_rules! architectures {

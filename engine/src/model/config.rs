@@ -140,7 +140,7 @@ impl ModelConfig {
         within("vocab_size", self.vocab_size, VOCAB_MAX)?;
         within("hidden_size", self.hidden, WIDTH_MAX)?;
         within("intermediate_size", self.feed_forward, WIDTH_MAX)?;
-        within("num_hidden_layers", self.layers, LAYERS_MAX)?;
+        check_layers(self.layers)?;
         within("num_attention_heads", self.heads, HEADS_MAX)?;
         within("num_key_value_heads", self.kv_heads, self.heads)?;
         within("head_dim", self.head_dim, kernel::HEAD_DIM_MAX)?;
@@ -163,6 +163,11 @@ impl ModelConfig {
         }
         Ok(())
     }
+}
+
+/// Refuses more layers than anyone would list.
+pub(super) fn check_layers(layers: u32) -> Result<()> {
+    within("num_hidden_layers", layers, LAYERS_MAX)
 }
 
 fn within(field: &str, value: u32, max: u32) -> Result<()> {

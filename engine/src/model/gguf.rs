@@ -2,7 +2,7 @@
 
 use super::{
     Architecture, ExpertConfig, LayerConfig, ModelConfig, Naming, RopeConfig, RopeScaling, Scales, Windows,
-    fields::need, rope::yarn_attention_factor,
+    config::check_layers, fields::need, rope::yarn_attention_factor,
 };
 use crate::{
     Error, Result,
@@ -41,6 +41,7 @@ pub fn read(metadata: &GgufMetadata) -> Result<ModelConfig> {
     let hidden = keys.need("embedding_length")?;
     let heads = keys.need("attention.head_count")?;
     let layers = keys.need("block_count")?;
+    check_layers(layers)?;
     let head_dim = match keys.u32("attention.key_length")? {
         Some(length) => length,
         None => hidden.checked_div(heads).unwrap_or(0),

@@ -2,6 +2,7 @@
 
 use super::{
     Architecture, ExpertConfig, LayerConfig, ModelConfig, Naming, RopeConfig, RopeScaling, Scales, Windows,
+    config::check_layers,
     fields::{Fields, need},
     rope::yarn_attention_factor,
 };
@@ -19,6 +20,7 @@ pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
     let hidden = need(hf.u32("hidden_size")?, "hidden_size")?;
     let heads = need(hf.u32("num_attention_heads")?, "num_attention_heads")?;
     let layers = need(hf.u32("num_hidden_layers")?, "num_hidden_layers")?;
+    check_layers(layers)?;
     let head_dim = hf.u32("head_dim")?.or_else(|| hidden.checked_div(heads)).unwrap_or(0);
     let context_tokens = need(hf.u32("max_position_embeddings")?, "max_position_embeddings")?;
     let ropes = ropes(&hf, &architecture, head_dim, context_tokens)?;
