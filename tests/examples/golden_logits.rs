@@ -1,6 +1,8 @@
 //! Compares a GGUF file's logits on the CPU with a golden file's: `golden_logits FILE.gguf NAME [TOKENS]`. Only the first
 //! so many tokens of each prompt count. Prints the largest divergence, in nats a position, and fails above 1e-5.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal")]
+
 use std::process::ExitCode;
 
 use hearth_engine::{
