@@ -69,9 +69,9 @@ pub struct Variant {
 
 impl Variant {
     /// Its text, or that of the nearest permutation below it: not every kernel has a use for subgroups.
-    pub fn source(self) -> Option<&'static str> {
-        shader::source(self.kernel, self.format, self.subgroups)
-            .or_else(|| shader::source(self.kernel, self.format, false))
+    pub fn source(self) -> Option<String> {
+        let pieces = shader::pieces(self.kernel, self.subgroups).or_else(|| shader::pieces(self.kernel, false))?;
+        Some(pieces.join(self.format.map_or("", shader::format_text)))
     }
 }
 

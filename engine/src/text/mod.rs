@@ -18,8 +18,9 @@ mod stream;
 mod template;
 mod tokenizer;
 mod tokenizer_json;
+pub mod tool_calls;
 
 pub use sequence::Sequence;
 pub use stream::TextStream;
-pub use template::{ChatTemplate, LocalTime};
+pub use template::{ChatInput, ChatTemplate, LocalTime};
 pub use tokenizer::{EncodeOptions, Tokenizer};

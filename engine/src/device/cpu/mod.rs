@@ -13,6 +13,7 @@ mod parts;
 mod run;
 mod simd;
 mod storage;
+mod stored;
 mod workers;
 
 pub use simd::SimdLevel;

@@ -3,8 +3,9 @@
 use super::{Group, Piece, Seen, TILE, share};
 use crate::{
     device::cpu::{
-        dot::{dot1, dot4, padded, stored},
+        dot::{dot1, dot4, padded},
         simd::{BLOCK, Simd},
+        stored,
     },
     kernel::HEAD_DIM_MAX,
 };
