@@ -4,10 +4,10 @@
     cargo build --release --package hearth-host --bin hearth
     venv/bin/python llama_quantize.py --hearth ../../target/release/hearth
 
-The bundled model's matrices are quantized by `ggml_quantize_chunk`, the function behind llama.cpp's `quantize`, and put
-into a GGUF file by gguf-py. First llama.cpp's own decoder (`to_float`) and gguf-py, to which Hearth's decoders are
-equal to the last bit, must agree on every block. Then both programs continue the five prompts of `../cases/hearth-tiny.json`
-greedily, as in `llama_cpp.py`, and the agreement of each type is printed.
+The bundled model's matrices are quantized by `ggml_quantize_chunk`, the function behind llama.cpp's `quantize`, and
+put into a GGUF file by gguf-py. First llama.cpp's own decoder (`to_float`) and gguf-py, to which Hearth's decoders
+are equal to the last bit, must agree on every block. Then both programs continue the five prompts of
+`../cases/hearth-tiny.json` greedily, as in `llama_cpp.py`, and the agreement of each type is printed.
 
 llama.cpp rounds the activations to 8 bits for these types, which Hearth does not, and a model of this size in two or
 three bits is often undecided: where the programs part, the gap is printed that llama.cpp sees between the two tokens,
