@@ -3,10 +3,10 @@
     python -m venv venv && venv/bin/pip install -r requirements.txt
     venv/bin/python quant.py
 
-For each format there are two tensors, `<format>.stored` and `<format>.decoded` (F32): random blocks and extreme ones. For
-those that the engine writes there is `<format>.encoded` too, made of `source` (F32), numbers that fall on the edges of
-rounding. The second file has the formats whose blocks hold 256 elements. The metadata of the first holds a value of each
-type. The engine's tests read the files with the engine's own reader, decoder and encoder.
+For each format there are two tensors, `<format>.stored` and `<format>.decoded` (F32): random blocks and extreme ones.
+For those that the engine writes there is `<format>.encoded` too, made of `source` (F32), numbers that fall on the edges
+of rounding. The second file has the formats whose blocks hold 256 elements. The metadata of the first holds a value of
+each type. The engine's tests read the files with the engine's own reader, decoder and encoder.
 """
 
 from pathlib import Path
@@ -20,7 +20,8 @@ COLUMNS = 64
 ROWS = 16
 # Where a block has its F16 scales, in bytes; other bytes are random.
 SCALES_AT = {
-    Type.Q8_0: [0], Type.Q4_0: [0], Type.Q4_1: [0, 2], Type.Q5_0: [0], Type.Q5_1: [0, 2], Type.IQ4_NL: [0], Type.MXFP4: [],
+    Type.Q8_0: [0], Type.Q4_0: [0], Type.Q4_1: [0, 2], Type.Q5_0: [0], Type.Q5_1: [0, 2], Type.IQ4_NL: [0],
+    Type.MXFP4: [],
     Type.Q2_K: [80, 82], Type.Q3_K: [108], Type.Q4_K: [0, 2], Type.Q5_K: [0, 2], Type.Q6_K: [208], Type.IQ4_XS: [0],
     Type.IQ3_XXS: [0], Type.IQ3_S: [0], Type.IQ2_XXS: [0], Type.IQ2_XS: [0], Type.IQ2_S: [0], Type.TQ1_0: [52],
     Type.TQ2_0: [64],
@@ -101,10 +102,11 @@ def main():
     for key, values in [("i32s", [-1, 0, 1]), ("f32s", [0.5, -0.25]), ("strings", ["", "a", "héarth"]),
                         ("bools", [True, False]), ("nested", [[1, 2], [3]])]:
         writer.add_array(f"many.{key}", values)
-    add_formats(writer, [Type.F32, Type.F16, Type.BF16, *(f for f in SCALES_AT if gguf.GGML_QUANT_SIZES[f][0] == 32)], source())
+    small = [format for format in SCALES_AT if gguf.GGML_QUANT_SIZES[format][0] == 32]
+    add_formats(writer, [Type.F32, Type.F16, Type.BF16, *small], source())
     finish(writer)
     writer = gguf.GGUFWriter(Path(__file__).with_name("quant_256.gguf"), "quant")
-    add_formats(writer, [f for f in SCALES_AT if gguf.GGML_QUANT_SIZES[f][0] == 256], source().reshape(-1, 256))
+    add_formats(writer, [format for format in SCALES_AT if format not in small], source().reshape(-1, 256))
     finish(writer)
 
 
