@@ -2,16 +2,17 @@
 //! channel or a WebSocket. Types and nothing else; `ui/src/link/protocol.gen.ts` is generated from them.
 //!
 //! A client sends [`RequestEnvelope`]s; for each, the engine answers with [`EventEnvelope`]s of the same `id`,
-//! and the last of them is terminal: [`Event::Probed`], [`Event::Loaded`], [`Event::Done`], [`Event::Unloaded`],
-//! [`Event::Cancelling`] or [`Event::Failed`].
+//! and the last of them is terminal: [`Event::is_terminal`] says which that may be.
 
 mod event;
+mod model;
 mod probe;
 mod request;
 
 pub use event::*;
+pub use model::*;
 pub use probe::*;
 pub use request::*;
 
 /// The protocol's version; a client and an engine that differ in it refuse each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -94,8 +94,8 @@ impl Runtime {
     ) -> Result<Session> {
         // Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
         let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
-        let weights_bytes = opened.catalog.weights_bytes();
-        let context_tokens = memory::plan_context(config, weights_bytes, request.context_tokens, available_bytes)?;
+        let wanted = request.context_tokens;
+        let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
         let device = match choice.adapter {
             Some(adapter) => {
                 Device::Gpu(GpuDevice::open(&GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }).await?)
