@@ -8,14 +8,17 @@ mod reflect;
 
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
-/// What `engine/src/tensor.rs` calls the formats, and the file in `shaders/formats/` that reads each.
-const FORMATS: [(&str, &str); 5] =
-    [("F32", "f32"), ("F16", "f16"), ("BF16", "bf16"), ("Q8_0", "q8_0"), ("Q4_0", "q4_0")];
+/// The formats as `engine/src/tensor.rs` calls them; `shaders/formats/` has a file for each, in small letters.
+const FORMATS: [&str; 23] = [
+    "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
+    "IQ4_XS", "IQ3_XXS", "IQ3_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "TQ1_0", "TQ2_0", "MXFP4",
+];
 
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../shaders");
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed=build");
+    let format_texts = FORMATS.map(|format| link::link_format(&root, &format.to_lowercase()));
     let mut sources = String::new();
     let mut modules = String::new();
     let mut names: Vec<String> = fs::read_dir(&root)
@@ -28,14 +31,14 @@ fn main() {
     for name in &names {
         let axes = link::axes(&root, name);
         let mut reflected = None;
-        for (format, format_file) in FORMATS.iter().take(if axes.format { FORMATS.len() } else { 1 }) {
-            for subgroups in [false, true].iter().take(if axes.subgroups { 2 } else { 1 }) {
-                let text = link::link(&root, name, format_file, *subgroups);
-                let what = format!("shaders/{name}.wgsl ({format_file}, subgroups: {subgroups})");
-                let kernel = reflect::reflect(&text, &what);
-                let pattern = if axes.format { format!("Some(Format::{format})") } else { "None".to_owned() };
-                let upper = camel(name);
-                writeln!(sources, "        (Kernel::{upper}, {pattern}, {subgroups}) => {text:?},").expect("string");
+        for subgroups in [false, true].into_iter().take(if axes.subgroups { 2 } else { 1 }) {
+            let pieces = link::link(&root, name, subgroups);
+            writeln!(sources, "        (Kernel::{}, {subgroups}) => &{pieces:?},", camel(name)).expect("string");
+            for (format, format_text) in
+                FORMATS.iter().zip(&format_texts).take(if axes.format { FORMATS.len() } else { 1 })
+            {
+                let what = format!("shaders/{name}.wgsl ({format}, subgroups: {subgroups})");
+                let kernel = reflect::reflect(&pieces.join(format_text), &what);
                 match &reflected {
                     None => reflected = Some(kernel),
                     Some(first) => assert_eq!(first, &kernel, "{what}: permutations differ in bindings or Params"),
@@ -50,12 +53,20 @@ fn main() {
     let layouts: String =
         names.iter().map(|name| format!("            Self::{} => {name}::BINDINGS,\n", camel(name))).collect();
     let labels: String = names.iter().map(|name| format!("            Self::{} => {name:?},\n", camel(name))).collect();
+    let formats: String = FORMATS
+        .iter()
+        .zip(&format_texts)
+        .map(|(format, text)| format!("        Format::{format} => {text:?},\n"))
+        .collect();
     let out = format!(
         "/// The shaders.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]\npub enum Kernel {{\n{kernels}}}\n\n\
          impl Kernel {{\n    /// How it uses each storage binding from 2 on.\n    pub const fn bindings(self) -> &'static [Access] {{\n        match self {{\n{layouts}        }}\n    }}\n\n\
          \x20   /// Its file's name.\n    pub const fn name(self) -> &'static str {{\n        match self {{\n{labels}        }}\n    }}\n}}\n\n\
-         /// The linked text of a variant; None if the kernel has no such permutation.\n\
-         pub const fn source(kernel: Kernel, format: Option<Format>, subgroups: bool) -> Option<&'static str> {{\n    Some(match (kernel, format, subgroups) {{\n{sources}        _ => return None,\n    }})\n}}\n\n{modules}"
+         /// The linked text of a kernel, in two pieces if that of a format goes between them; None if the kernel has no\n\
+         /// such permutation.\n\
+         pub const fn pieces(kernel: Kernel, subgroups: bool) -> Option<&'static [&'static str]> {{\n    Some(match (kernel, subgroups) {{\n{sources}        _ => return None,\n    }})\n}}\n\n\
+         /// The text that reads a format.\n\
+         pub const fn format_text(format: Format) -> &'static str {{\n    match format {{\n{formats}    }}\n}}\n\n{modules}"
     );
     let path = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("shaders.rs");
     fs::write(path, out).expect("OUT_DIR can be written");

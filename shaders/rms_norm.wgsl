@@ -1,24 +1,25 @@
 // Root mean square normalisation (Zhang and Sennrich 2019, equation 4):
-// out[t, i] = x[t, i] / sqrt(mean(x[t, :]^2) + epsilon) * weight[i]
+// out[t, r, i] = x[t, r, i] / sqrt(mean(x[t, r, :]^2) + epsilon) * weight[i]
 //#import shared/step.wgsl
 
 struct Params {
     columns: u32,   // length of a row, a multiple of 4
     epsilon: f32,
+    rows: u32,      // of a token
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;         // (tokens, columns)
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;         // (tokens, rows, columns)
 @group(0) @binding(3) var<storage, read> weight: array<vec4<f32>>;    // (columns)
-@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (tokens, columns)
+@group(0) @binding(4) var<storage, read_write> out: array<vec4<f32>>; // (tokens, rows, columns)
 
 //#import shared/reduce.wgsl
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let token = group.x;
+    let token = group.y;
     if (token >= step.tokens) { return; }
     let words = params.columns >> 2u;
-    let row = token * words;
+    let row = (token * params.rows + group.x) * words;
     var squares = vec4<f32>();
     for (var i = thread; i < words; i += 64u) {
         let value = x[row + i];

@@ -2,7 +2,9 @@
 //! as they are:
 //!
 //! - `//#axes format subgroups` on a kernel's first lines: which permutations exist;
-//! - `//#import shared/step.wgsl`: that file's text, once; `{format}` stands for the permutation's format;
+//! - `//#import shared/step.wgsl`: that file's text, once;
+//! - `//#import formats/{format}.wgsl`: where the text of a format goes. It is the same in every kernel, so it is stored
+//!   once and put between the kernel's two pieces when a pipeline is made: a browser's download carries no permutations;
 //! - `//#if subgroups`, `//#else`, `//#end`: a condition.
 
 use std::{collections::HashSet, fs, path::Path};
@@ -30,15 +32,30 @@ pub fn axes(root: &Path, kernel: &str) -> Axes {
     axes
 }
 
-/// The text of one permutation.
-pub fn link(root: &Path, kernel: &str, format: &str, subgroups: bool) -> String {
+/// Stands in a linked text where that of a format goes.
+const FORMAT_PLACE: &str = "//#format";
+
+/// A kernel's text in one piece, or in two around that of a format.
+pub fn link(root: &Path, kernel: &str, subgroups: bool) -> Vec<String> {
+    let text = append_to_new(root, &format!("{kernel}.wgsl"), subgroups);
+    let pieces: Vec<String> = text.split(FORMAT_PLACE).map(str::to_owned).collect();
+    let expected = if axes(root, kernel).format { 2 } else { 1 };
+    assert_eq!(pieces.len(), expected, "shaders/{kernel}.wgsl: the axis `format` and one import of it go together");
+    pieces
+}
+
+/// The text of a format.
+pub fn link_format(root: &Path, format: &str) -> String {
+    append_to_new(root, &format!("formats/{format}.wgsl"), false)
+}
+
+fn append_to_new(root: &Path, file: &str, subgroups: bool) -> String {
     let mut out = String::new();
-    let mut imported = HashSet::new();
-    append(root, &format!("{kernel}.wgsl"), format, subgroups, &mut imported, &mut out);
+    append(root, file, subgroups, &mut HashSet::new(), &mut out);
     out
 }
 
-fn append(root: &Path, file: &str, format: &str, subgroups: bool, imported: &mut HashSet<String>, out: &mut String) {
+fn append(root: &Path, file: &str, subgroups: bool, imported: &mut HashSet<String>, out: &mut String) {
     if !imported.insert(file.to_owned()) {
         return;
     }
@@ -54,9 +71,8 @@ fn append(root: &Path, file: &str, format: &str, subgroups: bool, imported: &mut
                 *last = !*last;
             }
             ["//#end"] => assert!(keeps.pop().is_some(), "shaders/{file}: //#end without //#if"),
-            ["//#import", path] if kept => {
-                append(root, &path.replace("{format}", format), format, subgroups, imported, out);
-            }
+            ["//#import", "formats/{format}.wgsl"] if kept => out.push_str(FORMAT_PLACE),
+            ["//#import", path] if kept => append(root, path, subgroups, imported, out),
             ["//#axes", ..] => {}
             [first, ..] if first.starts_with("//#") => {
                 assert!(!kept, "shaders/{file}: unknown directive {line}");

@@ -1,6 +1,6 @@
 //! What can go wrong inside the engine, with the numbers a person needs to put it right.
 
-use crate::protocol::{Failure, FailureCode};
+use crate::protocol::{Failure, FailureCode, ModelTask};
 
 /// The engine's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -92,6 +92,14 @@ pub enum Error {
     Template {
         /// What it said.
         reason: String,
+    },
+    /// The loaded model is made for another task.
+    #[error("{model} {}", wrong_task(*.wanted))]
+    WrongTask {
+        /// The model's name.
+        model: String,
+        /// What was asked of it.
+        wanted: ModelTask,
     },
     /// A request that contradicts itself or names an impossible value.
     #[error("{field} {reason}")]
@@ -227,6 +235,7 @@ impl Error {
             Self::WrongShape { .. } => FailureCode::WrongShape,
             Self::Tokenizer { .. } => FailureCode::Tokenizer,
             Self::Template { .. } => FailureCode::Template,
+            Self::WrongTask { .. } => FailureCode::WrongTask,
             Self::InvalidRequest { .. } => FailureCode::InvalidRequest,
             Self::PromptTooLong { .. } => FailureCode::PromptTooLong,
             Self::NotLoaded => FailureCode::NotLoaded,
@@ -254,12 +263,18 @@ impl Error {
             Self::BadConfig { .. } => {
                 "Compare the model's configuration with its publisher's; it may be damaged or newer than this engine."
             }
-            Self::UnsupportedFormat { .. } => "Choose the same model in F32, F16, BF16, Q8_0 or Q4_0.",
+            Self::UnsupportedFormat { .. } => "Choose the same model in F16, Q8_0 or Q4_K_M, for example.",
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "The weights and the configuration do not belong together; fetch both from one place."
             }
             Self::Tokenizer { .. } => "Fetch tokenizer.json again from where the weights came from.",
             Self::Template { .. } => "Use `complete`, which needs no template, or another model.",
+            Self::WrongTask { wanted: ModelTask::Generate, .. } => {
+                "Load a language model to write text; this one serves `hearth embed` and document search."
+            }
+            Self::WrongTask { wanted: ModelTask::Embed, .. } => {
+                "Load an embedding model of the BERT family: all-MiniLM-L6-v2, bge, e5 or gte."
+            }
             Self::InvalidRequest { .. } => "Correct the value and send the request again.",
             Self::PromptTooLong { .. } => {
                 "Shorten the prompt, start a new chat, or load the model with a larger context."
@@ -280,6 +295,14 @@ impl Error {
             Self::DeviceFault { .. } => "Choose the CPU route and report this with the output of `hearth probe`.",
             Self::Io { .. } => "Check the path, the connection and the permissions, then try again.",
         }
+    }
+}
+
+/// What a model that is asked for this cannot do, in words.
+fn wrong_task(wanted: ModelTask) -> &'static str {
+    match wanted {
+        ModelTask::Generate => "turns texts into vectors; it writes none",
+        ModelTask::Embed => "writes text; it makes no vectors of texts",
     }
 }
 

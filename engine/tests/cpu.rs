@@ -1,5 +1,7 @@
 //! The CPU device against the scalar twins and against float64, with every instruction set that this machine has.
 
+#[path = "../../tests/src/blocks.rs"]
+mod blocks;
 #[path = "cpu/commands.rs"]
 mod commands;
 #[path = "cpu/products.rs"]
@@ -155,6 +157,17 @@ fn numbers(seed: u64, count: usize, exponent: i32) -> Vec<f32> {
             (((state >> 11) as f64 / (1_u64 << 53) as f64 * 2.0 - 1.0) * scale) as f32
         })
         .collect()
+}
+
+/// Rows in a format, of numbers around `10^exponent`.
+fn rows(format: Format, seed: u64, count: usize, exponent: i32) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0xd134_2543_de82_ef95) | 1;
+    blocks::rows(format, &numbers(seed, count, exponent), 10f32.powi(exponent), || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 16
+    })
 }
 
 fn any_format() -> impl Strategy<Value = Format> {

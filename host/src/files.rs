@@ -10,12 +10,17 @@ use std::{
 
 use hearth_engine::{
     Error, Result,
-    file::{BoxedFuture, ByteSource, Folder},
+    file::{BoxedFuture, ByteSource, Folder, POOLING_FILE},
 };
 
 /// Whether a name stays within its folder on every system: no separator, no drive, no step upwards.
 pub fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
+}
+
+/// Whether a model's file may have that name: a plain one, or the one that publishers lay into a folder of its own.
+pub fn is_model_file(name: &str) -> bool {
+    is_plain_name(name) || name == POOLING_FILE
 }
 
 /// A file that is read in ranges, without a shared position.
@@ -127,7 +132,7 @@ impl Folder for DiskFolder {
     fn open<'a>(&'a self, name: &'a str) -> BoxedFuture<'a, Result<Option<Rc<dyn ByteSource>>>> {
         Box::pin(async move {
             // The names of shards come from a file, so they may be anything.
-            if !is_plain_name(name) {
+            if !is_model_file(name) {
                 return Err(Error::malformed(&self.name, format!("it names {name:?}, which leads out of the folder")));
             }
             let file = DiskFile::open(&self.path.join(name), name)?;
@@ -192,8 +197,12 @@ mod tests {
         let open = |name: &str| pollster::block_on(folder.open(name)).map(|file| file.map(|file| file.len_bytes()));
         assert_eq!(open("config.json").unwrap(), Some(2));
         assert_eq!(open("absent.json").unwrap(), None);
+        assert_eq!(open(POOLING_FILE).unwrap(), None);
+        std::fs::create_dir(inner.join("1_Pooling")).unwrap();
+        std::fs::write(inner.join(POOLING_FILE), "{}").unwrap();
+        assert_eq!(open(POOLING_FILE).unwrap(), Some(2));
         assert!(matches!(open("directory").unwrap_err(), Error::Io { .. }));
-        for name in ["../weights.bin", "..", "", "a/b", "a\\b", "C:file", ".hidden", "nul\0"] {
+        for name in ["../weights.bin", "..", "", "a/b", "1_Pooling/other.json", "a\\b", "C:file", ".hidden", "nul\0"] {
             assert!(matches!(open(name).unwrap_err(), Error::Malformed { .. }), "{name:?}");
         }
     }

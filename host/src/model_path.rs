@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hearth_engine::{Error, Result, file::PartName};
+use hearth_engine::{
+    Error, Result,
+    file::{POOLING_FILE, PartName},
+};
 
 use crate::FoundModel;
 
@@ -15,7 +18,7 @@ use crate::FoundModel;
 const MODEL_ENDINGS: [&str; 4] = [".safetensors", ".safetensors.index.json", ".jinja", ".model"];
 
 /// Files of a folder in Hugging Face layout, by their whole names.
-const MODEL_FILES: [&str; 11] = [
+const MODEL_FILES: [&str; 14] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -27,6 +30,9 @@ const MODEL_FILES: [&str; 11] = [
     "vocab.txt",
     "merges.txt",
     "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    POOLING_FILE,
 ];
 
 /// Whether a file of a model's folder is one of the model's.
@@ -76,10 +82,8 @@ pub(crate) fn find_path(path: &Path) -> Result<Option<FoundModel>> {
 fn in_folder(path: &Path, folder: PathBuf) -> Result<FoundModel> {
     let has = |file: &str| folder.join(file).is_file();
     if !has("config.json") {
-        let mut found = gguf_models(&folder).map_err(|error| Error::Io {
-            file: path.display().to_string(),
-            reason: error.to_string(),
-        })?;
+        let mut found = gguf_models(&folder)
+            .map_err(|error| Error::Io { file: path.display().to_string(), reason: error.to_string() })?;
         if found.len() > 1 {
             let names: Vec<String> = found.into_iter().collect();
             let reason = format!("it holds several models, of which one must be chosen: {}", names.join(", "));

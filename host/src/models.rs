@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     added::AddedModels,
-    files::{DiskFolder, is_plain_name},
+    files::{DiskFolder, is_model_file, is_plain_name},
     model_path::{belongs_to_model, find_path},
 };
 
@@ -128,7 +128,8 @@ impl ModelStore {
         let Some(added) = self.added.as_ref().filter(|_| self.allows_adding) else {
             return Err(Error::NotAllowed { what: "adding a model by its path".to_owned() });
         };
-        let unknown = || Error::UnknownModel { model: path.to_owned(), available: "no file or folder there".to_owned() };
+        let unknown =
+            || Error::UnknownModel { model: path.to_owned(), available: "no file or folder there".to_owned() };
         let found = find_path(Path::new(path))?.ok_or_else(unknown)?;
         if found.file.is_none() && !found.folder.join("config.json").is_file() {
             return Err(Error::MissingFile { file: found.folder.join("config.json").display().to_string() });
@@ -240,7 +241,7 @@ impl ModelStore {
         let found = self.clone().allow_paths(false).find(model)?;
         let path = found.folder.join(file);
         // What else lies beside a model somewhere on the disk is nobody's business.
-        let is_offered = is_plain_name(file) && belongs_to_model(&found, file);
+        let is_offered = is_model_file(file) && belongs_to_model(&found, file);
         Ok((is_offered && path.is_file()).then_some(path))
     }
 

@@ -6,9 +6,10 @@ use std::{
 };
 
 use hearth_engine::{
-    device::{CpuDevice, Device, GpuDevice, GpuOptions, Serial, Workers, cpu::SimdLevel},
+    device::{CpuDevice, Device, GpuDevice, GpuOptions, Serial, UPLOAD_ROWS, Workers, cpu::SimdLevel},
     plan::{Program, TensorKind},
     protocol::AdapterReport,
+    quant::GpuLayout,
 };
 
 /// A device that can be opened, in one of the ways in which it can run.
@@ -121,8 +122,14 @@ pub fn split_limit(program: &Program) -> u64 {
         program.tensors.iter().partition(|tensor| matches!(tensor.kind, TensorKind::Weight(_)));
     let vectors_max = others.iter().map(|tensor| tensor.bytes()).max().unwrap_or(0);
     let largest = weights.iter().max_by_key(|tensor| tensor.bytes());
-    // Two rows are the least that a part can hold.
-    let part = largest.map_or(0, |tensor| (tensor.bytes() / 3).max(2 * tensor.bytes() / tensor.rows.max(1) + 64));
+    // Four rows, and a format's table of at most 2 KiB, are the least that a part can hold.
+    let part = largest.map_or(0, |tensor| {
+        let table_bytes = match tensor.kind {
+            TensorKind::Weight(format) => size_of_val(GpuLayout::of(format).table) as u64,
+            _ => 0,
+        };
+        table_bytes + (tensor.bytes() / 3).max(UPLOAD_ROWS * tensor.bytes() / tensor.rows.max(1) + 64)
+    });
     vectors_max.max(part).next_multiple_of(16)
 }
 

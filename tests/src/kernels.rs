@@ -1,14 +1,13 @@
 //! One kernel at a time: a program of a single command, its inputs, and what must come out.
 
 use hearth_engine::{
-    device::Device,
+    device::{Device, UPLOAD_ROWS},
     kernel::{Matrix, Step},
     plan::{Command, Plan, Program, TensorKind},
-    quant,
     tensor::{Format, TensorId},
 };
 
-use crate::{devices::Candidate, numbers::Random};
+use crate::{blocks, devices::Candidate, numbers::Random};
 
 /// A kernel's inputs and its reference.
 pub struct KernelCase {
@@ -51,7 +50,7 @@ impl KernelCase {
     pub fn weight(&mut self, format: Format, rows: u32, columns: u32) -> (TensorId, Vec<u8>) {
         let id = self.program.declare("weights", TensorKind::Weight(format), rows.into(), columns.into());
         let numbers = self.random.numbers(u64::from(rows) * u64::from(columns));
-        let bytes = quant::encode_row(format, &numbers);
+        let bytes = blocks::rows(format, &numbers, 3.0, || self.random.bits());
         self.weights.push((id, bytes.clone()));
         (id, bytes)
     }
@@ -86,7 +85,7 @@ impl KernelCase {
             for (id, bytes) in &self.weights {
                 let rows = self.program.tensor(*id).rows;
                 // In two pieces, of which the second is the larger: where they meet is no device's favourite place.
-                let seam = (rows / 3) & !1;
+                let seam = rows / 3 / UPLOAD_ROWS * UPLOAD_ROWS;
                 let row_bytes = bytes.len() as u64 / rows;
                 device.upload(*id, seam..rows, &bytes[(seam * row_bytes) as usize..])?;
                 device.upload(*id, 0..seam, &bytes[..(seam * row_bytes) as usize])?;

@@ -1,5 +1,6 @@
 //! What the tests share: the tidiness checker, the golden files, the devices there are, and numbers to compare with.
 
+pub mod blocks;
 pub mod devices;
 pub mod files;
 pub mod kernels;

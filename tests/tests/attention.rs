@@ -28,21 +28,24 @@ fn case(params: Params, position: u32, tokens: u32) -> (KernelCase, Expected) {
     for (index, out) in reference.chunks_exact_mut(width).enumerate().take((tokens * heads) as usize) {
         let (token, head) = (index as u32 / heads, index as u32 % heads);
         let first = (head / (heads / kv_heads) * context) as usize;
-        let visible = (position + token + 1) as usize;
+        let own = (position + token) as usize;
+        let end = if params.causal == 1 { own + 1 } else { (position + tokens) as usize };
+        let visible = (0..end).filter(|key| params.window == 0 || key + params.window as usize > own);
         let row = |numbers: &[f32], key: usize| -> Vec<f64> {
             numbers[(first + key) * width..][..width].iter().map(|number| f64::from(*number)).collect()
         };
         let query = &query_numbers[index * width..][..width];
-        let scores: Vec<f64> = (0..visible)
+        let scores: Vec<(usize, f64)> = visible
             .map(|key| {
                 let sum: f64 = row(&key_numbers, key).iter().zip(query).map(|(key, x)| key * f64::from(*x)).sum();
-                sum * f64::from(params.scale)
+                let (score, cap) = (sum * f64::from(params.scale), f64::from(params.softcap));
+                (key, if cap > 0.0 { cap * (score / cap).tanh() } else { score })
             })
             .collect();
-        let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = scores.iter().map(|score| (score - highest).exp()).sum();
+        let highest = scores.iter().fold(f64::NEG_INFINITY, |highest, (_, score)| highest.max(*score));
+        let total: f64 = scores.iter().map(|(_, score)| (score - highest).exp()).sum();
         out.fill(0.0);
-        for (key, score) in scores.iter().enumerate() {
+        for (key, score) in scores {
             let share = (score - highest).exp() / total;
             out.iter_mut().zip(row(&value_numbers, key)).for_each(|(out, value)| *out += share * value);
         }
@@ -53,7 +56,8 @@ fn case(params: Params, position: u32, tokens: u32) -> (KernelCase, Expected) {
 }
 
 fn params(heads: u32, kv_heads: u32, head_dim: u32, context: u32) -> Params {
-    Params { heads, kv_heads, head_dim, context, scale: 1.0 / (head_dim as f32).sqrt() }
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    Params { heads, kv_heads, head_dim, context, scale, softcap: 0.0, window: 0, causal: 1 }
 }
 
 #[test]
@@ -86,4 +90,36 @@ fn attention_stays_finite_where_scores_are_far_apart() {
     // With such a scale a rounding of a score by 1e-7 of its sum moves a share by more than MIX allows near a tie,
     // so only the last of many keys is compared: the softmax is as good as a choice.
     check_everywhere(&[case(steep, 0, 1), case(steep, 80, 1)]);
+}
+
+#[test]
+fn attention_sees_no_further_back_than_its_window() {
+    let mut cases = Vec::new();
+    for window in [1, 16, 63, 64, 65, 150] {
+        let windowed = Params { window, ..params(4, 2, 16, 200) };
+        for (position, tokens) in [(0, 1), (15, 1), (16, 1), (130, 1), (60, 5), (0, 37), (100, 37)] {
+            cases.push(case(windowed, position, tokens));
+        }
+    }
+    check_everywhere(&cases);
+}
+
+#[test]
+fn attention_bends_its_scores_below_a_cap() {
+    let mut cases = Vec::new();
+    for (softcap, scale) in [(50.0, 0.25), (5.0, 2.0), (0.5, 0.25)] {
+        for (position, tokens) in [(0, 1), (130, 1), (60, 5), (100, 37)] {
+            cases.push(case(Params { softcap, scale, window: 70, ..params(4, 2, 16, 200) }, position, tokens));
+        }
+    }
+    check_everywhere(&cases);
+}
+
+#[test]
+fn attention_of_an_encoder_sees_the_whole_batch() {
+    let whole = Params { causal: 0, ..params(6, 3, 12, 200) };
+    let batches = [(0, 1), (0, 2), (0, 7), (0, 37), (63, 37)];
+    let mut cases: Vec<_> = batches.into_iter().map(|(position, tokens)| case(whole, position, tokens)).collect();
+    cases.push(case(Params { window: 10, ..whole }, 50, 37));
+    check_everywhere(&cases);
 }

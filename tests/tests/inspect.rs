@@ -157,7 +157,9 @@ fn what_does_not_fit_is_said_and_then_refused() {
     let host = host_with(TINY, needed - 1);
     let found = report(inspect_with(&host, TINY, Some(192)));
     assert_eq!(plan(&found, 192).cpu.fit, Fit::TooLarge);
-    assert!(matches!(host.load(TINY, DeviceChoice::Cpu, Some(192)), Event::Failed(failure) if failure.code == FailureCode::OutOfMemory));
+    assert!(
+        matches!(host.load(TINY, DeviceChoice::Cpu, Some(192)), Event::Failed(failure) if failure.code == FailureCode::OutOfMemory)
+    );
     host.platform.available_bytes.set(needed);
     let found = report(inspect_with(&host, TINY, Some(192)));
     assert_eq!((plan(&found, 192).cpu.fit, found.context_tokens_max), (Fit::Fits, Some(192)));

@@ -1,11 +1,13 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
+mod embedder;
 mod generate;
 mod sampler;
 mod score;
 mod session;
 mod stop;
 
+pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};
 pub use sampler::Sampler;
 pub use score::Score;

@@ -2,7 +2,7 @@
 
 use crate::{
     Error, Result,
-    device::Device,
+    device::{Device, UPLOAD_ROWS},
     file::{Catalog, OpenedModel, TensorInfo},
     kernel::Step,
     model::{Model, ModelConfig, PlanIndex, StateInit},
@@ -147,9 +147,9 @@ fn wanted_bytes(model: &Model, catalog: &Catalog) -> u64 {
     weights.chain(vectors).filter_map(|name| catalog.tensors.get(name)).map(|tensor| tensor.len_bytes).sum()
 }
 
-/// Whole rows, an even number of them, of about [`PIECE_BYTES`].
-fn pieces(tensor: &TensorInfo) -> impl Iterator<Item = std::ops::Range<u64>> {
+/// Whole rows, a multiple of [`UPLOAD_ROWS`] of them, of about [`PIECE_BYTES`].
+pub(super) fn pieces(tensor: &TensorInfo) -> impl Iterator<Item = std::ops::Range<u64>> {
     let rows = tensor.rows();
-    let step = (PIECE_BYTES / tensor.row_bytes().max(1)).max(2) & !1;
+    let step = (PIECE_BYTES / tensor.row_bytes().max(1)).max(UPLOAD_ROWS) / UPLOAD_ROWS * UPLOAD_ROWS;
     (0..rows.div_ceil(step)).map(move |piece| piece * step..(piece * step + step).min(rows))
 }

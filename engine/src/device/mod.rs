@@ -11,6 +11,10 @@ use std::ops::Range;
 
 use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
 
+/// [`Device::upload`] begins at a multiple of so many rows: with so many, what even the smallest scales take is whole
+/// words of 4 bytes.
+pub const UPLOAD_ROWS: u64 = 4;
+
 /// A device with a program on it.
 ///
 /// The order of calls: [`Self::prepare`] once; [`Self::upload`] and [`Self::write`] until every weight and state is
@@ -40,8 +44,8 @@ impl Device {
         }
     }
 
-    /// Puts some rows of a weight on the device, as they are stored in a file. Rows come in any order, but begin at an
-    /// even row.
+    /// Puts some rows of a weight on the device, as they are stored in a file. Rows come in any order, but begin at a
+    /// multiple of [`UPLOAD_ROWS`].
     pub fn upload(&mut self, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
         match self {
             Self::Gpu(device) => device.upload(id, rows, bytes),

@@ -5,16 +5,19 @@
 //! a few rows at a time, with [`Catalog::read_rows`].
 //!
 //! Two containers are understood: safetensors (F32, F16, BF16; one file, or an index and its shards) and GGUF
-//! version 2 and 3, whole or split (F32, F16, BF16, Q8_0, Q4_0). Nothing a header says is believed before it has been checked
+//! version 2 and 3, whole or split (every [`Format`](crate::tensor::Format)). Nothing a header says is believed before
+//! it has been checked
 //! against the length of the file that holds it, so what is allocated stays in proportion to what is there.
 
 mod catalog;
+mod embedding;
 mod gguf;
 mod open;
 mod safetensors;
 mod source;
 
 pub use catalog::{Catalog, TensorInfo, UnsupportedTensor};
+pub use embedding::{EmbeddingDocuments, POOLING_FILE};
 pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, PartName, write_gguf};
 pub use open::{Documents, OpenedModel, open_model, survey_model};
 pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

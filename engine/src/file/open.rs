@@ -1,6 +1,6 @@
 //! From a folder or a file to a catalog and the documents beside it.
 
-use super::{ByteSource, Catalog, Folder, GgufMetadata, gguf, safetensors};
+use super::{ByteSource, Catalog, EmbeddingDocuments, Folder, GgufMetadata, gguf, safetensors};
 use crate::{Error, Result};
 
 /// The longest configuration, index or template that is read; real ones stay under 10 MiB.
@@ -15,12 +15,16 @@ pub enum Documents {
     HuggingFace {
         /// `config.json`.
         config: String,
-        /// `tokenizer.json`.
-        tokenizer: String,
+        /// `tokenizer.json`, if there is one.
+        tokenizer: Option<String>,
+        /// SentencePiece's `tokenizer.model`, which is read only where there is no `tokenizer.json`.
+        tokenizer_model: Option<Vec<u8>>,
         /// `tokenizer_config.json`, if there is one.
         tokenizer_config: Option<String>,
         /// `generation_config.json`, if there is one.
         generation_config: Option<String>,
+        /// `special_tokens_map.json`, if there is one.
+        special_tokens_map: Option<String>,
         /// `chat_template.jinja`, if there is one.
         chat_template: Option<String>,
     },
@@ -42,10 +46,12 @@ pub struct OpenedModel {
     pub catalog: Catalog,
     /// What else is known.
     pub documents: Documents,
+    /// What is said about vectors of texts.
+    pub embedding: EmbeddingDocuments,
 }
 
-/// Opens a model. `file` names a `.gguf` file within the folder, or any part of a split one; without it the folder is taken to be in Hugging
-/// Face layout (`model.safetensors`, or `model.safetensors.index.json` and its shards).
+/// Opens a model. `file` names a `.gguf` file within the folder, or any part of a split one; without it the folder is
+/// taken to be in Hugging Face layout (`model.safetensors`, or `model.safetensors.index.json` and its shards).
 pub async fn open_model(folder: &dyn Folder, file: Option<&str>) -> Result<OpenedModel> {
     let opened = survey_model(folder, file).await?;
     opened.catalog.check_supported()?;
@@ -68,17 +74,26 @@ async fn open_gguf(folder: &dyn Folder, file: &str) -> Result<OpenedModel> {
         tokenizer: find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?,
         tokenizer_config: find_text(folder, "tokenizer_config.json", DOCUMENT_MAX_BYTES).await?,
     };
-    Ok(OpenedModel { catalog, documents })
+    Ok(OpenedModel { catalog, documents, embedding: EmbeddingDocuments::default() })
 }
 
 /// A folder of documents and weights. The documents come first: they are small, and the likeliest to be missing.
 async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
     let required = |text: Option<String>, file: &str| text.ok_or_else(|| Error::MissingFile { file: file.to_owned() });
+    let config = required(find_text(folder, "config.json", DOCUMENT_MAX_BYTES).await?, "config.json")?;
+    let tokenizer = find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?;
+    let tokenizer_model = match (&tokenizer, folder.open("tokenizer.model").await?) {
+        (None, Some(source)) => Some(read_bytes(&*source, DOCUMENT_MAX_BYTES).await?),
+        (None, None) => return Err(Error::MissingFile { file: "tokenizer.json".to_owned() }),
+        (Some(_), _) => None,
+    };
     let documents = Documents::HuggingFace {
-        config: required(find_text(folder, "config.json", DOCUMENT_MAX_BYTES).await?, "config.json")?,
-        tokenizer: required(find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?, "tokenizer.json")?,
+        config,
+        tokenizer,
+        tokenizer_model,
         tokenizer_config: find_text(folder, "tokenizer_config.json", DOCUMENT_MAX_BYTES).await?,
         generation_config: find_text(folder, "generation_config.json", DOCUMENT_MAX_BYTES).await?,
+        special_tokens_map: find_text(folder, "special_tokens_map.json", DOCUMENT_MAX_BYTES).await?,
         chat_template: find_text(folder, "chat_template.jinja", DOCUMENT_MAX_BYTES).await?,
     };
     let catalog = if let Some(source) = folder.open("model.safetensors").await? {
@@ -88,11 +103,12 @@ async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
     } else {
         return Err(Error::MissingFile { file: "model.safetensors".to_owned() });
     };
-    Ok(OpenedModel { catalog, documents })
+    let embedding = EmbeddingDocuments::find(folder).await?;
+    Ok(OpenedModel { catalog, documents, embedding })
 }
 
 /// A document's text, if the folder has it.
-async fn find_text(folder: &dyn Folder, name: &str, max_bytes: u64) -> Result<Option<String>> {
+pub(super) async fn find_text(folder: &dyn Folder, name: &str, max_bytes: u64) -> Result<Option<String>> {
     match folder.open(name).await? {
         None => Ok(None),
         Some(source) => read_text(&*source, max_bytes).await.map(Some),
@@ -101,12 +117,16 @@ async fn find_text(folder: &dyn Folder, name: &str, max_bytes: u64) -> Result<Op
 
 /// A whole document as text.
 pub(super) async fn read_text(source: &dyn ByteSource, max_bytes: u64) -> Result<String> {
+    String::from_utf8(read_bytes(source, max_bytes).await?)
+        .map_err(|error| Error::malformed(source.name(), format_args!("it is not UTF-8 text: {}", error.utf8_error())))
+}
+
+/// A whole document.
+async fn read_bytes(source: &dyn ByteSource, max_bytes: u64) -> Result<Vec<u8>> {
     let len_bytes = source.len_bytes();
     if len_bytes > max_bytes {
         let reason = format!("it has {len_bytes} bytes; at most {max_bytes} are read");
         return Err(Error::malformed(source.name(), reason));
     }
-    let bytes = source.read(0..len_bytes).await?;
-    String::from_utf8(bytes)
-        .map_err(|error| Error::malformed(source.name(), format_args!("it is not UTF-8 text: {}", error.utf8_error())))
+    source.read(0..len_bytes).await
 }

@@ -3,25 +3,38 @@
 //!
 //! All activations are F32. Shapes stand beside the operands, rows first; `tokens` is the batch of one step.
 
+mod add_bias;
+mod add_rows;
 mod attention;
 mod embed;
+mod gated;
+mod gelu;
 mod kv_write;
 mod last_row;
+mod layer_norm;
 mod matmul;
 mod matvec;
 mod rms_norm;
 mod rope;
-mod swiglu;
+mod scale;
+mod softcap;
 
+pub use add_bias::AddBias;
+pub use add_rows::AddRows;
 pub use attention::{Attention, HEAD_DIM_MAX};
 pub use embed::Embed;
+pub use gated::{Activation, GELU_CUBIC, GELU_LINEAR, Gated};
+pub use gelu::Gelu;
+pub(crate) use gelu::{TAIL_SERIES, TAIL_STEP};
 pub use kv_write::KvWrite;
 pub use last_row::LastRow;
+pub use layer_norm::LayerNorm;
 pub use matmul::Matmul;
 pub use matvec::Matvec;
 pub use rms_norm::RmsNorm;
 pub use rope::{Rope, rope_table};
-pub use swiglu::Swiglu;
+pub use scale::Scale;
+pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 
 use crate::tensor::{Format, TensorId};
 
@@ -56,9 +69,9 @@ pub struct Variant {
 
 impl Variant {
     /// Its text, or that of the nearest permutation below it: not every kernel has a use for subgroups.
-    pub fn source(self) -> Option<&'static str> {
-        shader::source(self.kernel, self.format, self.subgroups)
-            .or_else(|| shader::source(self.kernel, self.format, false))
+    pub fn source(self) -> Option<String> {
+        let pieces = shader::pieces(self.kernel, self.subgroups).or_else(|| shader::pieces(self.kernel, false))?;
+        Some(pieces.join(self.format.map_or("", shader::format_text)))
     }
 }
 

@@ -1,14 +1,18 @@
 //! How much memory a model needs, and how much context fits. Both follow from the recorded program, which needs no more
 //! of a model than its headers, so they stay right whatever the architecture is.
 
+mod encoder;
+
+pub use encoder::admit_encoder;
+
 use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result,
     error::human_bytes,
     file::Catalog,
-    model::{Model, ModelConfig, StateInit},
-    plan::{Slots, TensorKind},
+    model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig, StateInit},
+    plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
 };
@@ -30,16 +34,34 @@ const LOOKS_MAX: u32 = 24;
 
 /// What one model needs at any length of context.
 pub struct Planner<'a> {
-    config: &'a ModelConfig,
+    subject: Subject<'a>,
     catalog: &'a Catalog,
-    scoring: bool,
     known: BTreeMap<u32, MemoryPlan>,
+}
+
+/// Whose program is recorded.
+enum Subject<'a> {
+    Decoder { config: &'a ModelConfig, scoring: bool },
+    Encoder { config: &'a EncoderConfig, sentence: &'a SentenceConfig },
 }
 
 impl<'a> Planner<'a> {
     /// For a model whose headers have been read. `scoring` counts the logits of a whole batch.
     pub fn new(config: &'a ModelConfig, catalog: &'a Catalog, scoring: bool) -> Self {
-        Self { config, catalog, scoring, known: BTreeMap::new() }
+        Self { subject: Subject::Decoder { config, scoring }, catalog, known: BTreeMap::new() }
+    }
+
+    /// For an encoder, whose context is the longest text that it reads.
+    pub fn of_encoder(config: &'a EncoderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
+        Self { subject: Subject::Encoder { config, sentence }, catalog, known: BTreeMap::new() }
+    }
+
+    /// Tokens that the model was made for.
+    pub fn made_for(&self) -> u32 {
+        match &self.subject {
+            Subject::Decoder { config, .. } => config.context_tokens,
+            Subject::Encoder { config, .. } => config.positions,
+        }
     }
 
     /// What the model needs with so many tokens of context.
@@ -48,8 +70,7 @@ impl<'a> Planner<'a> {
             return Ok(*known);
         }
         let plan = if context_tokens <= RECORDED_TOKENS_MAX {
-            let model = Model::record(self.config.clone(), self.catalog, context_tokens, self.scoring)?;
-            measure(&model)
+            self.record(context_tokens)?
         } else {
             let half = self.plan(RECORDED_TOKENS_MAX / 2)?;
             let whole = self.plan(RECORDED_TOKENS_MAX)?;
@@ -59,10 +80,21 @@ impl<'a> Planner<'a> {
         Ok(plan)
     }
 
+    fn record(&self, context_tokens: u32) -> Result<MemoryPlan> {
+        Ok(match self.subject {
+            Subject::Decoder { config, scoring } => {
+                measure_decoder(&Model::record(config.clone(), self.catalog, context_tokens, scoring)?)
+            }
+            Subject::Encoder { config, .. } => {
+                encoder::measure_encoder(&Encoder::record(config.clone(), self.catalog, context_tokens)?)
+            }
+        })
+    }
+
     /// The most context, up to what the model was made for, with which no more than so many bytes are needed; `None`
     /// if there is none that is of use.
     pub fn context_that_fits(&mut self, available_bytes: u64) -> Result<Option<u32>> {
-        let (mut low, mut high) = (CONTEXT_MIN.min(self.config.context_tokens), self.config.context_tokens);
+        let (mut low, mut high) = (CONTEXT_MIN.min(self.made_for()), self.made_for());
         if self.plan(low)?.total_bytes > available_bytes {
             return Ok(None);
         }
@@ -98,7 +130,10 @@ impl<'a> Planner<'a> {
     /// How many tokens of context to make room for: a wish as it is, or otherwise what is usual and fits.
     /// `available_bytes` is 0 if the platform does not tell.
     pub fn choose_context(&mut self, wanted: Option<u32>, available_bytes: u64) -> Result<u32> {
-        let made_for = self.config.context_tokens;
+        let made_for = self.made_for();
+        if let Subject::Encoder { config, sentence } = self.subject {
+            return sentence.plan_tokens(config, wanted);
+        }
         if let Some(wanted) = wanted {
             if wanted == 0 || wanted > made_for {
                 let reason = format!("is {wanted}, but the model was made for 1 to {made_for}");
@@ -107,10 +142,7 @@ impl<'a> Planner<'a> {
             return Ok(wanted);
         }
         let mut context = made_for.min(DEFAULT_CONTEXT_MAX);
-        while available_bytes > 0
-            && context / 2 >= CONTEXT_MIN
-            && self.plan(context)?.total_bytes > available_bytes
-        {
+        while available_bytes > 0 && context / 2 >= CONTEXT_MIN && self.plan(context)?.total_bytes > available_bytes {
             context /= 2;
         }
         Ok(context)
@@ -144,36 +176,48 @@ pub fn plan_context(
     Err(Error::OutOfMemory { what, requested_bytes: total_bytes, available_bytes })
 }
 
-/// What a recorded model takes. Weights stay as they are stored on a CPU, and take as many bytes repacked for a GPU,
+/// What a recorded decoder takes.
+fn measure_decoder(model: &Model) -> MemoryPlan {
+    let filled = model.states.iter().map(|(id, _)| *id).collect();
+    // Computed tables are kept beside the device's copy.
+    let computed = model.states.iter().map(|(_, init)| match init {
+        StateInit::Values(values) => values.len() as u64 * 4,
+        _ => 0,
+    });
+    measure(&model.program, model.context_tokens, &filled, model.logits, computed.sum())
+}
+
+/// What a recorded program takes. Weights stay as they are stored on a CPU, and take as many bytes repacked for a GPU,
 /// but for a few bytes of padding.
-fn measure(model: &Model) -> MemoryPlan {
-    let filled: HashSet<TensorId> = model.states.iter().map(|(id, _)| *id).collect();
-    let slots = Slots::assign(&model.program);
+fn measure(
+    program: &Program,
+    context_tokens: u32,
+    filled: &HashSet<TensorId>,
+    result: TensorId,
+    beside_bytes: u64,
+) -> MemoryPlan {
+    let slots = Slots::assign(program);
     let mut plan = MemoryPlan {
-        context_tokens: model.context_tokens,
+        context_tokens,
         scratch_bytes: slots.bytes(),
         largest_buffer_bytes: slots.slots.iter().map(|slot| slot.elements * 4).max().unwrap_or(0),
         ..MemoryPlan::default()
     };
-    for (index, tensor) in model.program.tensors.iter().enumerate() {
+    for (index, tensor) in program.tensors.iter().enumerate() {
         let id = TensorId(index as u32);
         match tensor.kind {
             TensorKind::Weight(_) => plan.weights_bytes += tensor.bytes(),
             TensorKind::Scratch => {}
             // What begins empty and is not the result is there to remember: a cache.
-            TensorKind::State if !filled.contains(&id) && id != model.logits => plan.cache_bytes += tensor.bytes(),
+            TensorKind::State if !filled.contains(&id) && id != result => plan.cache_bytes += tensor.bytes(),
             _ => plan.other_bytes += tensor.bytes(),
         }
         if !matches!(tensor.kind, TensorKind::Weight(_) | TensorKind::Scratch) {
             plan.largest_buffer_bytes = plan.largest_buffer_bytes.max(tensor.bytes());
         }
     }
-    // Computed tables are kept beside the device's copy, and logits are copied to be read.
-    let computed = model.states.iter().map(|(_, init)| match init {
-        StateInit::Values(values) => values.len() as u64 * 4,
-        _ => 0,
-    });
-    plan.other_bytes += computed.sum::<u64>() + model.program.tensor(model.logits).bytes();
+    // The result is copied to be read.
+    plan.other_bytes += beside_bytes + program.tensor(result).bytes();
     complete(plan)
 }
 

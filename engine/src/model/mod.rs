@@ -3,10 +3,17 @@
 
 mod architecture;
 mod config;
+mod encoder;
+mod encoder_config;
+mod encoder_names;
 mod names;
 mod record;
+mod sentence;
 
 pub use architecture::Architecture;
 pub use config::{ModelConfig, RopeConfig, RopeScaling};
+pub use encoder::{Encoder, EncoderInit};
+pub use encoder_config::{EncoderArchitecture, EncoderConfig, EncoderNaming};
 pub use names::{Naming, Role};
 pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex, StateInit};
+pub use sentence::SentenceConfig;

@@ -5,8 +5,8 @@ use crate::{
     Error, Result,
     file::Catalog,
     kernel::{
-        Attention, Embed, KvWrite, LastRow, Matmul, Matvec, RmsNorm, Rope, Swiglu, rope_table,
-        shader::{attention, kv_write, last_row, rms_norm, rope, swiglu},
+        Attention, Embed, Gated, KvWrite, LastRow, Matmul, Matvec, RmsNorm, Rope, rope_table,
+        shader::{attention, gated, kv_write, last_row, rms_norm, rope},
     },
     plan::{Command, Plan, Program, TensorKind},
     tensor::TensorId,
@@ -276,6 +276,9 @@ impl Recorder<'_> {
                     head_dim,
                     context: self.context,
                     scale: 1.0 / (head_dim as f32).sqrt(),
+                    softcap: 0.0,
+                    window: 0,
+                    causal: 1,
                 },
             }),
             linear(tokens_max, layer.mixed, layer.attention_output, shared.stream, query_width, hidden, true),
@@ -290,18 +293,18 @@ impl Recorder<'_> {
             self.norm(shared.stream, layer.feed_forward_norm, layer.feed_forward_in, false),
             project(layer.gate, layer.gated),
             project(layer.up, layer.raised),
-            Command::Swiglu(Swiglu {
+            Command::Gated(Gated {
                 gate: layer.gated,
                 up: layer.raised,
                 out: layer.activated,
-                params: swiglu::Params { columns: feed_forward },
+                params: gated::Params { columns: feed_forward, activation: 0 },
             }),
             linear(tokens_max, layer.activated, layer.down, shared.stream, feed_forward, hidden, true),
         ]);
     }
 
     fn norm(&self, x: TensorId, weight: TensorId, out: TensorId, single: bool) -> Command {
-        let params = rms_norm::Params { columns: self.config.hidden, epsilon: self.config.norm_epsilon };
+        let params = rms_norm::Params { columns: self.config.hidden, epsilon: self.config.norm_epsilon, rows: 1 };
         Command::RmsNorm(RmsNorm { x, weight, out, single, params })
     }
 }

@@ -69,12 +69,12 @@ fn spans(program: &Program, plan: &super::Plan) -> Vec<Option<(usize, usize)>> {
 mod tests {
     use super::*;
     use crate::{
-        kernel::{Swiglu, shader::swiglu::Params},
+        kernel::{Gated, shader::gated::Params},
         plan::{Command, Plan},
     };
 
-    fn swiglu(gate: TensorId, up: TensorId, out: TensorId) -> Command {
-        Command::Swiglu(Swiglu { gate, up, out, params: Params { columns: 4 } })
+    fn gated(gate: TensorId, up: TensorId, out: TensorId) -> Command {
+        Command::Gated(Gated { gate, up, out, params: Params { columns: 4, activation: 0 } })
     }
 
     #[test]
@@ -84,7 +84,7 @@ mod tests {
             std::array::from_fn(|index| program.declare(format!("t{index}"), TensorKind::Scratch, 1, 4 + index as u64));
         let plan = |commands| Plan { name: "test".into(), tokens_max: 1, commands };
         // a and b end where c begins: c must not share with them, but d, written later, may.
-        program.plans.push(plan(vec![swiglu(a, b, c), swiglu(c, c, d)]));
+        program.plans.push(plan(vec![gated(a, b, c), gated(c, c, d)]));
         let slots = Slots::assign(&program);
         let slot_of = |id| slots.slots.iter().position(|slot| slot.tensors.contains(&id)).unwrap();
         assert_ne!(slot_of(a), slot_of(b));
@@ -94,7 +94,7 @@ mod tests {
         // d moves in with b, whose memory it covers.
         assert_eq!(slots.bytes(), 4 * (7 + 6 + 4));
         // A second plan that needs a and d at once forbids what the first allowed.
-        program.plans.push(plan(vec![swiglu(a, b, d)]));
+        program.plans.push(plan(vec![gated(a, b, d)]));
         let slots = Slots::assign(&program);
         assert!(slots.slots.iter().all(|slot| !(slot.tensors.contains(&d) && slot.tensors.len() > 1)));
     }

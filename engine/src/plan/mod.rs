@@ -6,7 +6,10 @@ mod lifetime;
 pub use lifetime::{Slot, Slots};
 
 use crate::{
-    kernel::{Attention, Embed, KvWrite, LastRow, Matmul, Matvec, Operands, RmsNorm, Rope, Swiglu, shader::Kernel},
+    kernel::{
+        AddBias, AddRows, Attention, Embed, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul, Matvec, Operands,
+        RmsNorm, Rope, Scale, shader::Kernel,
+    },
     tensor::{Format, TensorId},
 };
 
@@ -82,8 +85,13 @@ pub enum Command {
     Rope(Rope),
     KvWrite(KvWrite),
     Attention(Attention),
-    Swiglu(Swiglu),
+    Gated(Gated),
+    AddBias(AddBias),
+    Scale(Scale),
     LastRow(LastRow),
+    LayerNorm(LayerNorm),
+    Gelu(Gelu),
+    AddRows(AddRows),
 }
 
 impl Command {
@@ -97,8 +105,13 @@ impl Command {
             Self::Rope(_) => Kernel::Rope,
             Self::KvWrite(_) => Kernel::KvWrite,
             Self::Attention(_) => Kernel::Attention,
-            Self::Swiglu(_) => Kernel::Swiglu,
+            Self::Gated(_) => Kernel::Gated,
+            Self::AddBias(_) => Kernel::AddBias,
+            Self::Scale(_) => Kernel::Scale,
             Self::LastRow(_) => Kernel::LastRow,
+            Self::LayerNorm(_) => Kernel::LayerNorm,
+            Self::Gelu(_) => Kernel::Gelu,
+            Self::AddRows(_) => Kernel::AddRows,
         }
     }
 
@@ -112,8 +125,13 @@ impl Command {
             Self::Rope(command) => command.operands(),
             Self::KvWrite(command) => command.operands(),
             Self::Attention(command) => command.operands(),
-            Self::Swiglu(command) => command.operands(),
+            Self::Gated(command) => command.operands(),
+            Self::AddBias(command) => command.operands(),
+            Self::Scale(command) => command.operands(),
             Self::LastRow(command) => command.operands(),
+            Self::LayerNorm(command) => command.operands(),
+            Self::Gelu(command) => command.operands(),
+            Self::AddRows(command) => command.operands(),
         }
     }
 }

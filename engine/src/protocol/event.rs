@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelList, ModelReport, ProbeReport, Route};
+use super::{Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
 
 /// An event with the number of the request that it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +55,10 @@ pub enum Event {
     },
     /// The answer is complete.
     Done(Done),
+    /// One text's vector.
+    Embedding(Embedding),
+    /// Every text has its vector.
+    Embedded(Embedded),
     /// The model is gone.
     Unloaded,
     /// The request to stop has been noted.
@@ -66,7 +70,7 @@ pub enum Event {
 impl Event {
     /// Whether nothing more follows for the same request.
     pub fn is_terminal(&self) -> bool {
-        !matches!(self, Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. })
+        !matches!(self, Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. } | Self::Embedding(_))
     }
 }
 
@@ -107,6 +111,8 @@ pub struct Loaded {
     pub model: String,
     /// Its architecture, as its file names it.
     pub architecture: String,
+    /// What can be asked of it.
+    pub tasks: Vec<ModelTask>,
     /// Number of weights.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub parameters: u64,
@@ -195,6 +201,7 @@ pub enum FailureCode {
     WrongShape,
     Tokenizer,
     Template,
+    WrongTask,
     InvalidRequest,
     PromptTooLong,
     NotLoaded,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
+use super::{Failure, ModelTask};
 
 /// Which model to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub struct ModelReport {
     pub architecture: String,
     /// Why it cannot run here; none if it can.
     pub unsupported: Option<Failure>,
+    /// What can be asked of it; empty if it cannot run.
+    pub tasks: Vec<ModelTask>,
     /// Number of weights.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub parameters: u64,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::InspectRequest;
+use super::{EmbedRequest, InspectRequest};
 
 /// A request with the number that its events will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,9 @@ pub enum Request {
     Load(LoadRequest),
     /// Continue a conversation or a text. Answered by `prefilled`, then `token` many times, then `done`.
     Generate(GenerateRequest),
-    /// Stop the request of that number at the next token. Answered by `cancelling` at once.
+    /// Turn texts into vectors. Answered by `embedding` for each text, in order, then `embedded`.
+    Embed(EmbedRequest),
+    /// Stop the request of that number at the next token or text. Answered by `cancelling` at once.
     Cancel {
         /// The number of the request to stop.
         target: u32,

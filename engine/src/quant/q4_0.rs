@@ -10,13 +10,13 @@
 use crate::tensor::Format;
 
 /// Bytes of the scale, an F16 in front of the block.
-pub(super) const SCALE_BYTES: usize = 2;
+const SCALE_BYTES: usize = 2;
 /// Bytes of a block.
-pub(super) const BLOCK_BYTES: usize = Format::Q4_0.block_bytes();
+const BLOCK_BYTES: usize = Format::Q4_0.block_bytes();
 /// Elements of a block.
 const BLOCK_ELEMENTS: usize = Format::Q4_0.block_elements();
 /// Bytes of a block's nibbles: the low ones are the first half of the elements.
-pub(super) const QUANT_BYTES: usize = BLOCK_ELEMENTS / 2;
+const QUANT_BYTES: usize = BLOCK_ELEMENTS / 2;
 /// The nibble that stands for zero.
 const ZERO: i8 = 8;
 
@@ -53,4 +53,11 @@ pub(super) fn encode(elements: &[f32]) -> Vec<u8> {
         bytes.extend(low.iter().zip(high).map(|(low, high)| nibble(*low) | nibble(*high) << 4));
     }
     bytes
+}
+
+/// Nibbles in the order of their elements, eight a word.
+pub(super) fn reorder(quants: &[u8], out: &mut Vec<u8>) {
+    // Two elements that follow each other share a byte; first the low nibbles' half, then the high ones'.
+    out.extend(quants.as_chunks::<2>().0.iter().map(|[even, odd]| even & 0x0f | odd << 4));
+    out.extend(quants.as_chunks::<2>().0.iter().map(|[even, odd]| even >> 4 | odd & 0xf0));
 }

@@ -8,9 +8,9 @@
 use crate::tensor::Format;
 
 /// Bytes of the scale, an F16 in front of the block.
-pub(super) const SCALE_BYTES: usize = 2;
+const SCALE_BYTES: usize = 2;
 /// Bytes of a block.
-pub(super) const BLOCK_BYTES: usize = Format::Q8_0.block_bytes();
+const BLOCK_BYTES: usize = Format::Q8_0.block_bytes();
 /// Elements of a block.
 const BLOCK_ELEMENTS: usize = Format::Q8_0.block_elements();
 

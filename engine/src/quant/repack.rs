@@ -1,23 +1,65 @@
 //! From the layout of a file to the one that shaders read: arrays of u32, scales apart.
 
-use super::{q4_0, q8_0};
+use super::{grids, q4_0};
 use crate::tensor::Format;
 
-/// Rows as they lie in two GPU buffers.
+/// Rows as they lie in two sections of a GPU's buffer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GpuRows {
-    /// The numbers, or what multiplies a scale.
+    /// The numbers, or what multiplies a scale: whole words of 4 bytes a block.
     pub quants: Vec<u8>,
-    /// The F16 scales in the order of the blocks; empty for a format without any.
+    /// What multiplies whole blocks, in the order of the blocks; empty for a format without any.
     pub scales: Vec<u8>,
+}
+
+/// How a format's blocks are divided between the two sections, and what shaders look up to read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuLayout {
+    /// Bytes at the block's start that go to the scales.
+    front_bytes: usize,
+    /// Bytes at the block's end that go to the scales.
+    back_bytes: usize,
+    /// Bytes of a block that stay together.
+    pub quant_bytes: usize,
+    /// Of a whole number of words, before the first block; empty for most formats.
+    pub table: &'static [u16],
+}
+
+impl GpuLayout {
+    /// Of a format.
+    pub const fn of(format: Format) -> Self {
+        let (front_bytes, back_bytes): (usize, usize) = match format {
+            Format::F32 | Format::F16 | Format::BF16 => (0, 0),
+            Format::MXFP4 => (1, 0),
+            Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::IQ4_NL => (2, 0),
+            Format::IQ2_XXS | Format::IQ2_XS | Format::IQ2_S | Format::IQ3_XXS | Format::IQ3_S => (2, 0),
+            Format::Q4_1 | Format::Q5_1 | Format::Q4_K | Format::Q5_K | Format::IQ4_XS => (4, 0),
+            Format::Q3_K | Format::Q6_K | Format::TQ1_0 | Format::TQ2_0 => (0, 2),
+            Format::Q2_K => (0, 4),
+        };
+        let table: &[u16] = match format {
+            Format::IQ2_XXS => &grids::IQ2_XXS,
+            Format::IQ2_XS => &grids::IQ2_XS,
+            Format::IQ2_S => &grids::IQ2_S,
+            Format::IQ3_XXS => &grids::IQ3_XXS,
+            Format::IQ3_S => &grids::IQ3_S,
+            _ => &[],
+        };
+        let quant_bytes = format.block_bytes() - front_bytes - back_bytes;
+        Self { front_bytes, back_bytes, quant_bytes, table }
+    }
+
+    /// Bytes of a block that go to the scales.
+    pub const fn scale_bytes(self) -> usize {
+        self.front_bytes + self.back_bytes
+    }
 }
 
 /// Repacks stored rows of `columns` elements; the rows follow each other without padding.
 ///
-/// - F32, F16, BF16: `quants` are the bytes as stored; there are no scales.
-/// - Q8_0: `quants` are the signed bytes of all blocks, 32 a block.
-/// - Q4_0: `quants` are 16 bytes a block, reordered so that nibble `i` of its four little-endian u32 words, counted
-///   from the lowest, is element `i`: eight elements a word.
+/// Of each block the scales go to one section and the rest, as it is stored, to the other; the elements of a format
+/// without blocks have no scales. Only Q4_0 is reordered: nibble `i` of its four little-endian words, counted from the
+/// lowest, is element `i`, so that a word holds eight that follow each other.
 ///
 /// # Panics
 /// If `stored_rows` is not a whole number of rows.
@@ -28,35 +70,25 @@ pub fn repack(format: Format, columns: usize, stored_rows: &[u8]) -> GpuRows {
         "{} bytes are no whole rows of {columns} elements in {format}",
         stored_rows.len()
     );
-    match format {
-        Format::F32 | Format::F16 | Format::BF16 => GpuRows { quants: stored_rows.to_vec(), scales: Vec::new() },
-        Format::Q8_0 => split(stored_rows.as_chunks::<{ q8_0::BLOCK_BYTES }>().0, q8_0::SCALE_BYTES, |quants, out| {
-            out.extend_from_slice(quants);
-        }),
-        Format::Q4_0 => {
-            split(stored_rows.as_chunks::<{ q4_0::BLOCK_BYTES }>().0, q4_0::SCALE_BYTES, |quants, out| {
-                // Two elements that follow each other share a byte; first the low nibbles' half, then the high ones'.
-                out.extend(quants.as_chunks::<2>().0.iter().map(|[even, odd]| even & 0x0f | odd << 4));
-                out.extend(quants.as_chunks::<2>().0.iter().map(|[even, odd]| even >> 4 | odd & 0xf0));
-            })
-        }
+    let layout = GpuLayout::of(format);
+    if layout.scale_bytes() == 0 {
+        return GpuRows { quants: stored_rows.to_vec(), scales: Vec::new() };
     }
-}
-
-/// Takes each block apart into its scale and its quants.
-fn split<const N: usize>(
-    blocks: &[[u8; N]],
-    scale_bytes: usize,
-    write_quants: impl Fn(&[u8], &mut Vec<u8>),
-) -> GpuRows {
+    let blocks = stored_rows.len() / format.block_bytes();
     let mut rows = GpuRows {
-        quants: Vec::with_capacity(blocks.len() * (N - scale_bytes)),
-        scales: Vec::with_capacity(blocks.len() * scale_bytes),
+        quants: Vec::with_capacity(blocks * layout.quant_bytes),
+        scales: Vec::with_capacity(blocks * layout.scale_bytes()),
     };
-    for block in blocks {
-        let (scale, quants) = block.split_at(scale_bytes);
-        rows.scales.extend_from_slice(scale);
-        write_quants(quants, &mut rows.quants);
+    for block in stored_rows.chunks_exact(format.block_bytes()) {
+        let (front, rest) = block.split_at(layout.front_bytes);
+        let (quants, back) = rest.split_at(layout.quant_bytes);
+        rows.scales.extend_from_slice(front);
+        rows.scales.extend_from_slice(back);
+        if format == Format::Q4_0 {
+            q4_0::reorder(quants, &mut rows.quants);
+        } else {
+            rows.quants.extend_from_slice(quants);
+        }
     }
     rows
 }

@@ -92,7 +92,9 @@ fn shape_of_gguf(metadata: &GgufMetadata) -> ShapeReport {
 /// Which kind of tokenizer the model brought.
 pub fn tokenizer_kind(documents: &Documents) -> String {
     match documents {
-        Documents::HuggingFace { tokenizer, .. } => json_kind(tokenizer),
+        Documents::HuggingFace { tokenizer: Some(tokenizer), .. } => json_kind(tokenizer),
+        Documents::HuggingFace { tokenizer_model: Some(_), .. } => "SentencePiece".to_owned(),
+        Documents::HuggingFace { .. } => "none".to_owned(),
         Documents::Gguf { metadata, .. } => {
             let pre = text(metadata, "tokenizer.ggml.pre").map_or_else(String::new, |pre| format!(", {pre}"));
             match text(metadata, "tokenizer.ggml.model").as_deref() {

@@ -8,11 +8,11 @@ use crate::{
     error::human_bytes,
     file::{Catalog, Documents, OpenedModel, survey_model},
     memory::Planner,
-    model::ModelConfig,
+    model::{EncoderConfig, ModelConfig, SentenceConfig},
     profile,
     protocol::{
         AdapterReport, DeviceChoice, Failure, FileReport, Fit, FitReport, FormatReport, InspectRequest, Layout,
-        MemoryPlan, ModelReport, Outlook, TensorReport, TokenizerReport,
+        MemoryPlan, ModelReport, ModelTask, Outlook, TensorReport, TokenizerReport,
     },
     text::{ChatTemplate, Tokenizer},
 };
@@ -29,6 +29,7 @@ pub async fn inspect(platform: &dyn Platform, request: &InspectRequest) -> Resul
     let machine = Machine::look(platform).await;
     match outlooks(&opened, request.context_tokens, &machine) {
         Ok(found) => {
+            report.tasks = vec![found.task];
             report.context_tokens = Some(found.context_tokens);
             report.context_tokens_max = found.context_tokens_max;
             report.outlooks = found.outlooks;
@@ -48,7 +49,7 @@ pub async fn inspect(platform: &dyn Platform, request: &InspectRequest) -> Resul
 
 /// What can be said of any model.
 fn describe(model: String, opened: &OpenedModel, with_tensors: bool) -> ModelReport {
-    let OpenedModel { catalog, documents } = opened;
+    let OpenedModel { catalog, documents, .. } = opened;
     let (formats, parameters, weights_bytes) = formats(catalog);
     let bits = weights_bytes as f64 * 8.0;
     ModelReport {
@@ -65,6 +66,7 @@ fn describe(model: String, opened: &OpenedModel, with_tensors: bool) -> ModelRep
         about: description::about(documents),
         architecture: description::architecture(documents),
         unsupported: None,
+        tasks: Vec::new(),
         parameters,
         weights_bytes,
         bits_per_weight: if parameters == 0 { 0.0 } else { bits / parameters as f64 },
@@ -176,7 +178,8 @@ impl Machine {
         let device = adapter.name.clone();
         if limit > 0 && largest > limit {
             let (largest, limit) = (human_bytes(largest), human_bytes(limit));
-            let reason = format!("one buffer of {largest} is needed, but the GPU takes {limit} at most; choose less context");
+            let reason =
+                format!("one buffer of {largest} is needed, but the GPU takes {limit} at most; choose less context");
             return FitReport { fit: Fit::TooLarge, device, needed_bytes, available_bytes: 0, reason };
         }
         if adapter.is_software {
@@ -184,13 +187,15 @@ impl Machine {
             return FitReport { device, ..self.cpu(plan, fitting) };
         }
         let needed = human_bytes(needed_bytes);
-        let reason = format!("{needed} are needed; a GPU does not say how much it has free, loading shows whether it suffices");
+        let reason =
+            format!("{needed} are needed; a GPU does not say how much it has free, loading shows whether it suffices");
         FitReport { fit: Fit::Unknown, device, needed_bytes, available_bytes: 0, reason }
     }
 }
 
 /// What [`inspect`] finds out about a model that can run.
 struct Found {
+    task: ModelTask,
     context_tokens: u32,
     context_tokens_max: Option<u32>,
     outlooks: Vec<Outlook>,
@@ -198,18 +203,32 @@ struct Found {
 
 /// Plans for several lengths of context; an error is why the model cannot run.
 fn outlooks(opened: &OpenedModel, wanted: Option<u32>, machine: &Machine) -> Result<Found> {
-    let config = ModelConfig::read(&opened.documents)?;
+    // As a load goes about it: what is no encoder is taken for a decoder.
+    let encoder = EncoderConfig::find(&opened.documents)?;
     opened.catalog.check_supported()?;
-    let mut planner = Planner::new(&config, &opened.catalog, false);
+    match encoder {
+        Some(config) => {
+            let sentence = SentenceConfig::read(opened, &config)?;
+            let planner = Planner::of_encoder(&config, &sentence, &opened.catalog);
+            plan_lengths(ModelTask::Embed, planner, wanted, machine)
+        }
+        None => {
+            let config = ModelConfig::read(&opened.documents)?;
+            plan_lengths(ModelTask::Generate, Planner::new(&config, &opened.catalog, false), wanted, machine)
+        }
+    }
+}
+
+fn plan_lengths(task: ModelTask, mut planner: Planner<'_>, wanted: Option<u32>, machine: &Machine) -> Result<Found> {
+    let made_for = planner.made_for();
     let context_tokens = planner.choose_context(wanted, machine.available_bytes)?;
     let context_tokens_max = match machine.available_bytes {
         0 => None,
         available_bytes => planner.context_that_fits(available_bytes)?,
     };
     let powers = (0..32).map(|power| 1u32 << power);
-    let mut lengths: BTreeSet<u32> =
-        powers.filter(|length| (SHORTEST_TOKENS..config.context_tokens).contains(length)).collect();
-    lengths.extend([context_tokens, config.context_tokens]);
+    let mut lengths: BTreeSet<u32> = powers.filter(|length| (SHORTEST_TOKENS..made_for).contains(length)).collect();
+    lengths.extend([context_tokens, made_for]);
     lengths.extend(context_tokens_max);
     let mut outlooks = Vec::new();
     for length in lengths {
@@ -220,5 +239,5 @@ fn outlooks(opened: &OpenedModel, wanted: Option<u32>, machine: &Machine) -> Res
             gpu: machine.gpu(&memory, context_tokens_max),
         });
     }
-    Ok(Found { context_tokens, context_tokens_max, outlooks })
+    Ok(Found { task, context_tokens, context_tokens_max, outlooks })
 }

@@ -1,17 +1,25 @@
 //! From a model's name to a model that is ready.
 
-use super::{Emit, Ready, Runtime, Slot, probing};
+use super::{Emit, ModelLocation, Ready, Runtime, Slot, probing};
 use crate::{
     Error, Result,
     decode::{LoadProgress, Session, SessionOptions},
     device::{CpuDevice, Device, GpuDevice, GpuOptions},
     file::{OpenedModel, open_model},
     memory,
-    model::ModelConfig,
+    model::{EncoderConfig, ModelConfig},
     profile::{self, Choice},
-    protocol::{DeviceChoice, Event, LoadRequest, LoadStage, Loaded, Loading, Route},
+    protocol::{DeviceChoice, Event, LoadRequest, LoadStage, Loaded, Loading, ModelTask, Route},
     text::{ChatTemplate, Tokenizer},
 };
+
+/// How a loading is followed.
+pub(super) struct Report<'a> {
+    /// When it began.
+    pub started_ms: f64,
+    /// Called after every piece; its error stops the loading.
+    pub progress: &'a mut dyn FnMut(LoadProgress) -> Result<()>,
+}
 
 impl Runtime {
     /// Loads a model in place of the one before, which is freed first: two need not fit.
@@ -22,13 +30,11 @@ impl Runtime {
         scoring: bool,
         emit: &mut Emit<'_>,
     ) -> Result<Loaded> {
-        drop(self.take_idle()?);
+        self.clear()?;
         self.put(Slot::Busy);
-        let result = self.load_anew(id, request, scoring, emit).await;
-        match result {
-            Ok(ready) => {
-                let loaded = ready.loaded.clone();
-                self.put(Slot::Ready(Box::new(ready)));
+        match self.load_anew(id, request, scoring, emit).await {
+            Ok((slot, loaded)) => {
+                self.put(slot);
                 Ok(loaded)
             }
             Err(error) => {
@@ -38,7 +44,13 @@ impl Runtime {
         }
     }
 
-    async fn load_anew(&self, id: u32, request: LoadRequest, scoring: bool, emit: &mut Emit<'_>) -> Result<Ready> {
+    async fn load_anew(
+        &self,
+        id: u32,
+        request: LoadRequest,
+        scoring: bool,
+        emit: &mut Emit<'_>,
+    ) -> Result<(Slot, Loaded)> {
         let started_ms = self.platform.now_ms();
         let mut report = |stage, progress: LoadProgress| {
             let elapsed_ms = self.platform.now_ms() - started_ms;
@@ -47,40 +59,89 @@ impl Runtime {
             if !listening || self.cancellations.is_requested(id) { Err(Error::Cancelled) } else { Ok(()) }
         };
         report(LoadStage::Opening, LoadProgress::default())?;
-        let location = self.platform.find_model(&request.model).await?;
-        let opened = open_model(&*location.folder, location.file.as_deref()).await?;
+        let ModelLocation { name, folder, file } = self.platform.find_model(&request.model).await?;
+        let opened = open_model(&*folder, file.as_deref()).await?;
+        let encoder = EncoderConfig::find(&opened.documents)?;
+        let total_bytes = opened.catalog.weights_bytes();
+        report(LoadStage::Weights, LoadProgress { done_bytes: 0, total_bytes })?;
+        let mut progress = |progress| report(LoadStage::Weights, progress);
+        let mut report = Report { started_ms, progress: &mut progress };
+        Ok(match encoder {
+            Some(config) => {
+                let ready = self.load_embedder(name, &opened, config, &request, &mut report).await?;
+                let loaded = ready.loaded.clone();
+                (Slot::Embedder(Box::new(ready)), loaded)
+            }
+            None => {
+                let ready = self.load_decoder(name, &opened, request, scoring, &mut report).await?;
+                let loaded = ready.loaded.clone();
+                (Slot::Ready(Box::new(ready)), loaded)
+            }
+        })
+    }
+
+    async fn load_decoder(
+        &self,
+        name: String,
+        opened: &OpenedModel,
+        request: LoadRequest,
+        scoring: bool,
+        report: &mut Report<'_>,
+    ) -> Result<Ready> {
         let config = ModelConfig::read(&opened.documents)?;
         let tokenizer = Tokenizer::from_documents(&opened.documents)?;
         let mut template = ChatTemplate::from_documents(&opened.documents)?;
         if let Some(template) = &mut template {
             template.set_now(self.platform.local_time());
         }
-        let (adapters, absence) = probing::adapters(&*self.platform).await;
-        let mut choice = profile::choose(request.device, &adapters, &absence)?;
-        let total_bytes = opened.catalog.weights_bytes();
-        report(LoadStage::Weights, LoadProgress { done_bytes: 0, total_bytes })?;
-        let mut on_piece = |progress| report(LoadStage::Weights, progress);
-        let mut session = self.open_session(&choice, &request, &opened, &config, scoring, &mut on_piece).await;
-        if let (Err(error), DeviceChoice::Auto, Some(_)) = (&session, request.device, choice.adapter)
-            && gpu_is_to_blame(error)
-        {
-            choice = Choice { adapter: None, reason: format!("the GPU could not be used: {error}") };
-            session = self.open_session(&choice, &request, &opened, &config, scoring, &mut on_piece).await;
-        }
-        let session = session?;
+        let (session, choice) = self
+            .open_on(request.device, async |choice| {
+                self.open_session(choice, &request, opened, &config, scoring, &mut *report.progress).await
+            })
+            .await?;
         let loaded = Loaded {
-            model: location.name,
+            model: name,
             architecture: config.architecture.name.to_owned(),
+            tasks: vec![ModelTask::Generate],
             parameters: opened.catalog.parameters(),
-            weights_bytes: total_bytes,
+            weights_bytes: opened.catalog.weights_bytes(),
             context_tokens: session.context_tokens(),
             has_chat_template: template.is_some(),
             route: route(choice.adapter.is_some()),
             adapter: session.device().name(),
             reason: choice.reason,
-            load_ms: self.platform.now_ms() - started_ms,
+            load_ms: self.platform.now_ms() - report.started_ms,
         };
         Ok(Ready { session, tokenizer, template, request, loaded })
+    }
+
+    /// Opens something on the device that was asked for; if the choice was free and the GPU is to blame for a failure,
+    /// on the CPU.
+    pub(super) async fn open_on<T>(
+        &self,
+        wanted: DeviceChoice,
+        mut open: impl AsyncFnMut(&Choice) -> Result<T>,
+    ) -> Result<(T, Choice)> {
+        let (adapters, absence) = probing::adapters(&*self.platform).await;
+        let mut choice = profile::choose(wanted, &adapters, &absence)?;
+        let mut opened = open(&choice).await;
+        if let (Err(error), DeviceChoice::Auto, Some(_)) = (&opened, wanted, choice.adapter)
+            && gpu_is_to_blame(error)
+        {
+            choice = Choice { adapter: None, reason: format!("the GPU could not be used: {error}") };
+            opened = open(&choice).await;
+        }
+        Ok((opened?, choice))
+    }
+
+    /// The chosen device, still empty.
+    pub(super) async fn open_device(&self, choice: &Choice) -> Result<Device> {
+        Ok(match choice.adapter {
+            Some(adapter) => {
+                Device::Gpu(GpuDevice::open(&GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }).await?)
+            }
+            None => Device::Cpu(CpuDevice::new(self.platform.workers())),
+        })
     }
 
     async fn open_session(
@@ -96,12 +157,7 @@ impl Runtime {
         let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
         let wanted = request.context_tokens;
         let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
-        let device = match choice.adapter {
-            Some(adapter) => {
-                Device::Gpu(GpuDevice::open(&GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }).await?)
-            }
-            None => Device::Cpu(CpuDevice::new(self.platform.workers())),
-        };
+        let device = self.open_device(choice).await?;
         Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await
     }
 }
@@ -114,7 +170,7 @@ fn gpu_is_to_blame(error: &Error) -> bool {
     )
 }
 
-fn route(gpu: bool) -> Route {
+pub(super) fn route(gpu: bool) -> Route {
     match (cfg!(target_arch = "wasm32"), gpu) {
         (true, true) => Route::WebviewGpu,
         (true, false) => Route::WebviewCpu,

@@ -1,6 +1,7 @@
 //! What answers the protocol's requests: one model on one device, the same behind every route.
 
 mod description;
+mod embedding;
 mod generation;
 mod inspecting;
 mod loading;
@@ -14,9 +15,11 @@ use std::{cell::RefCell, rc::Rc};
 use crate::{
     Error, Result,
     decode::{Score, Session},
-    protocol::{Event, Failure, LoadRequest, Loaded, Request},
+    protocol::{Event, Failure, LoadRequest, Loaded, ModelTask, Request},
     text::{ChatTemplate, EncodeOptions, Tokenizer},
 };
+
+use embedding::ReadyEmbedder;
 
 /// Answers requests. Lives on one thread; [`Cancellations`] may be shared with others.
 pub struct Runtime {
@@ -31,6 +34,7 @@ enum Slot {
     Empty,
     Busy,
     Ready(Box<Ready>),
+    Embedder(Box<ReadyEmbedder>),
 }
 
 /// A model that is ready.
@@ -64,11 +68,9 @@ impl Runtime {
                 self.cancellations.request(target);
                 Ok(Event::Cancelling)
             }
-            Request::Unload => self.take_idle().map(|_| Event::Unloaded),
+            Request::Unload => self.clear().map(|()| Event::Unloaded),
             Request::Models => self.platform.models().await.map(Event::Models),
-            Request::Inspect(request) => {
-                inspecting::inspect(&*self.platform, &request).await.map(Event::Inspected)
-            }
+            Request::Inspect(request) => inspecting::inspect(&*self.platform, &request).await.map(Event::Inspected),
             Request::AddModel { path } => self.platform.add_model(&path).await.map(|model| Event::ModelAdded { model }),
             Request::RemoveModel { model } => {
                 self.platform.remove_model(&model).await.map(|()| Event::ModelRemoved { model })
@@ -77,10 +79,16 @@ impl Runtime {
             Request::Generate(request) => match self.take() {
                 Ok(mut ready) => {
                     let answer = generation::generate(self, &mut ready, id, &request, emit).await;
-                    // A device that failed is of no further use; a refused request leaves the model as it was.
-                    let broken = matches!(answer, Err(Error::DeviceLost { .. } | Error::DeviceFault { .. }));
-                    self.put(if broken { Slot::Empty } else { Slot::Ready(ready) });
+                    self.put_unless_broken(&answer, Slot::Ready(ready));
                     answer.map(Event::Done)
+                }
+                Err(error) => Err(error),
+            },
+            Request::Embed(request) => match self.take_embedder() {
+                Ok(mut ready) => {
+                    let answer = self.embed(&mut ready, id, &request, emit).await;
+                    self.put_unless_broken(&answer, Slot::Embedder(ready));
+                    answer.map(Event::Embedded)
                 }
                 Err(error) => Err(error),
             },
@@ -94,13 +102,14 @@ impl Runtime {
 
     /// Tokens of a text under the loaded model's tokenizer.
     pub fn tokenize(&self, text: &str, special: bool) -> Result<Vec<u32>> {
-        match &*self.ready.borrow() {
-            Slot::Ready(ready) => {
-                ready.tokenizer.encode(text, EncodeOptions { parse_special: special, add_special: special })
-            }
-            Slot::Busy => Err(Error::Busy),
-            Slot::Empty => Err(Error::NotLoaded),
-        }
+        let slot = self.ready.borrow();
+        let tokenizer = match &*slot {
+            Slot::Ready(ready) => &ready.tokenizer,
+            Slot::Embedder(ready) => &ready.tokenizer,
+            Slot::Busy => return Err(Error::Busy),
+            Slot::Empty => return Err(Error::NotLoaded),
+        };
+        tokenizer.encode(text, EncodeOptions { parse_special: special, add_special: special })
     }
 
     /// How likely the loaded model finds a text: it is cut into windows of at most `window_tokens`, and each token after
@@ -129,24 +138,45 @@ impl Runtime {
     fn take(&self) -> Result<Box<Ready>> {
         match self.ready.replace(Slot::Busy) {
             Slot::Ready(ready) => Ok(ready),
+            other => Err(self.refuse(other, ModelTask::Generate)),
+        }
+    }
+
+    /// The same, for an encoder.
+    fn take_embedder(&self) -> Result<Box<ReadyEmbedder>> {
+        match self.ready.replace(Slot::Busy) {
+            Slot::Embedder(ready) => Ok(ready),
+            other => Err(self.refuse(other, ModelTask::Embed)),
+        }
+    }
+
+    /// Puts back what does not serve the task, and says why.
+    fn refuse(&self, slot: Slot, wanted: ModelTask) -> Error {
+        let error = match &slot {
+            Slot::Empty => Error::NotLoaded,
+            Slot::Busy => Error::Busy,
+            Slot::Ready(ready) => Error::WrongTask { model: ready.loaded.model.clone(), wanted },
+            Slot::Embedder(ready) => Error::WrongTask { model: ready.loaded.model.clone(), wanted },
+        };
+        self.put(slot);
+        error
+    }
+
+    /// Empties the slot, unless it is in use.
+    fn clear(&self) -> Result<()> {
+        match self.ready.replace(Slot::Busy) {
             Slot::Busy => Err(Error::Busy),
-            Slot::Empty => {
+            _ => {
                 self.put(Slot::Empty);
-                Err(Error::NotLoaded)
+                Ok(())
             }
         }
     }
 
-    /// Empties the slot, unless it is in use.
-    fn take_idle(&self) -> Result<Option<Box<Ready>>> {
-        match self.take() {
-            Ok(ready) => {
-                self.put(Slot::Empty);
-                Ok(Some(ready))
-            }
-            Err(Error::NotLoaded) => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// A device that failed is of no further use; a refused request leaves the model as it was.
+    fn put_unless_broken<T>(&self, answer: &Result<T>, slot: Slot) {
+        let broken = matches!(answer, Err(Error::DeviceLost { .. } | Error::DeviceFault { .. }));
+        self.put(if broken { Slot::Empty } else { slot });
     }
 
     fn put(&self, slot: Slot) {

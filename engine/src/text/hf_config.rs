@@ -12,8 +12,20 @@ pub(super) struct HfConfig {
     pub add_bos: Option<bool>,
     pub bos_id: Option<u32>,
     pub eos_ids: Vec<u32>,
-    pub chat_template: Option<String>,
+    /// `bos_token` and the like, with their texts.
+    pub special_tokens: Vec<(String, String)>,
+    pub chat_templates: Vec<NamedTemplate>,
 }
+
+/// A template and what it is for: "default", "tool_use", ...
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NamedTemplate {
+    pub name: String,
+    pub source: String,
+}
+
+/// Tokens that a configuration gives a role, and that templates know by it.
+const ROLES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 impl HfConfig {
     /// Reads the texts of the files; of two ids, the one in `generation_config.json` counts.
@@ -32,8 +44,22 @@ impl HfConfig {
             add_bos: tokenizer["add_bos_token"].as_bool(),
             bos_id: ids(&generation["bos_token_id"]).into_iter().chain(ids(&model["bos_token_id"])).next(),
             eos_ids: if listed.is_empty() { ids(&model["eos_token_id"]) } else { listed },
-            chat_template: template_text(&tokenizer["chat_template"]),
+            special_tokens: special_tokens(&tokenizer),
+            chat_templates: templates(&tokenizer["chat_template"]),
         })
+    }
+
+    /// Fills in the tokens that only `special_tokens_map.json` names.
+    pub(super) fn or_tokens(mut self, special_tokens_map: Option<&str>) -> Result<Self> {
+        let map = parse_json("special_tokens_map.json", special_tokens_map)?;
+        for (role, token) in special_tokens(&map) {
+            if !self.special_tokens.iter().any(|(known, _)| *known == role) {
+                self.special_tokens.push((role, token));
+            }
+        }
+        self.bos_token = self.bos_token.or_else(|| token_text(&map["bos_token"]));
+        self.eos_token = self.eos_token.or_else(|| token_text(&map["eos_token"]));
+        Ok(self)
     }
 }
 
@@ -56,11 +82,19 @@ fn ids(value: &Value) -> Vec<u32> {
     }
 }
 
-/// A template is written as its text or as a list of named ones, of which "default" is for plain conversations.
-fn template_text(template: &Value) -> Option<String> {
-    let named = template.as_array().into_iter().flatten();
-    let default = named.clone().find(|entry| entry["name"] == "default").or_else(|| named.clone().next());
-    template.as_str().or_else(|| default?["template"].as_str()).map(str::to_owned)
+fn special_tokens(config: &Value) -> Vec<(String, String)> {
+    ROLES.iter().filter_map(|role| Some(((*role).to_owned(), token_text(&config[*role])?))).collect()
+}
+
+/// A template is written as its text or as a list of named ones.
+fn templates(template: &Value) -> Vec<NamedTemplate> {
+    let named = |name: &Value, source: &Value| {
+        Some(NamedTemplate { name: name.as_str()?.to_owned(), source: source.as_str()?.to_owned() })
+    };
+    match template {
+        Value::Array(entries) => entries.iter().filter_map(|entry| named(&entry["name"], &entry["template"])).collect(),
+        template => named(&"default".into(), template).into_iter().collect(),
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +118,12 @@ mod tests {
             add_bos: Some(false),
             bos_id: Some(0),
             eos_ids: vec![4, 0],
-            chat_template: Some("d".to_owned()),
+            special_tokens: [("bos_token", "<s>"), ("eos_token", "</s>")]
+                .map(|(role, token)| (role.to_owned(), token.to_owned()))
+                .to_vec(),
+            chat_templates: [("tool_use", "t"), ("default", "d")]
+                .map(|(name, source)| NamedTemplate { name: name.to_owned(), source: source.to_owned() })
+                .to_vec(),
         };
         assert_eq!(config, expected);
         assert_eq!(HfConfig::parse(None, None, Some(r#"{"eos_token_id": 7}"#)).unwrap().eos_ids, [7]);

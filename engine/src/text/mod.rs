@@ -12,12 +12,14 @@
 mod gguf_vocab;
 mod guard;
 mod hf_config;
+mod sequence;
 mod spelling;
 mod stream;
 mod template;
 mod tokenizer;
 mod tokenizer_json;
 
+pub use sequence::Sequence;
 pub use stream::TextStream;
-pub use template::{ChatTemplate, LocalTime};
+pub use template::{ChatInput, ChatTemplate, LocalTime};
 pub use tokenizer::{EncodeOptions, Tokenizer};

@@ -39,6 +39,8 @@ impl Spelling {
         match decoder["type"].as_str() {
             None | Some("Fuse") => {}
             Some("ByteLevel") => self.byte_level = true,
+            // Where a piece continues a word is not shown: texts are only read, never written, with these.
+            Some("WordPiece") => self.replacements.push((text("prefix"), String::new())),
             Some("ByteFallback") => self.byte_fallback = true,
             Some("Sequence") => {
                 for part in decoder["decoders"].as_array().into_iter().flatten() {
@@ -188,8 +190,8 @@ mod tests {
 
     #[test]
     fn an_unknown_decoder_and_a_wild_id_are_refused() {
-        let error = Spelling::from_decoder(&json!({"type": "WordPiece"})).unwrap_err();
-        assert!(error.to_string().contains("WordPiece"), "{error}");
+        let error = Spelling::from_decoder(&json!({"type": "CTC"})).unwrap_err();
+        assert!(error.to_string().contains("CTC"), "{error}");
         let mut tokens = TokenBytes::default();
         assert!(tokens.insert_added(u32::MAX, "x", true).is_err());
         assert_eq!(tokens.len(), 0);

@@ -2,47 +2,74 @@
 //!
 //! Models bring a Jinja template that writes a conversation the way they were trained to read it. Templates are written
 //! against the Jinja2 of Python's transformers library, so the environment here has what that one has: blocks trimmed,
-//! loop controls, Python's string methods, `raise_exception`, `tojson` in Python's notation, `strftime_now`, and the
+//! loop controls, Python's methods, `raise_exception`, `tojson` in Python's notation, `strftime_now`, and the
 //! markers `{% generation %}`, which mean something in training only.
 //!
-//! A template comes with a model and is not trusted: it can reach nothing but its arguments, and how many steps it takes
-//! is limited. What it can do is to double a text until memory is out.
+//! A template comes with a model and is not trusted: it can reach nothing but its arguments, and one budget limits both
+//! how many steps it takes and how much text it makes.
 
 mod calendar;
+mod input;
 mod json;
+mod python;
+mod source;
 
 pub use calendar::LocalTime;
+pub use input::ChatInput;
 
-use minijinja::{Environment, ErrorKind, Output, State, Value, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
+use minijinja::{Environment, ErrorKind, Value, context};
+use minijinja_contrib::globals;
 
-use super::hf_config::HfConfig;
+use super::hf_config::{HfConfig, NamedTemplate};
 use crate::{
     Error, Result,
     file::{Documents, GgufMetadata},
     protocol::ChatMessage,
 };
 
-/// Steps that rendering may take. The largest real template takes some 200 a message.
-const FUEL: u64 = 5_000_000;
+/// What rendering may use up: a step of the template takes one, and so do 64 bytes of text, so that this is 128 MiB at
+/// most. The largest real template takes some 200 steps a message.
+const FUEL: u64 = 2_000_000;
 /// The name under which the environment knows the template; error messages show it.
 const NAME: &str = "chat_template";
+/// The template for conversations with tools, where a model has one of its own for them.
+const TOOL_USE: &str = "tool_use";
+/// The template for all others.
+const DEFAULT: &str = "default";
+
+/// For models that bring no template: each turn is a line with the speaker's name, as in the transcripts that such
+/// models have read. The system's text stands before the first turn.
+const TRANSCRIPT: &str = "\
+{%- if bos_token is defined %}{{ bos_token }}{% endif -%}
+{%- for message in messages -%}
+    {%- if message.role == 'system' -%}
+        {{- message.content | trim + '\\n\\n' -}}
+    {%- else -%}
+        {{- message.role | capitalize + ': ' + message.content | trim + '\\n' -}}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt %}{{ 'Assistant:' }}{% endif -%}
+";
 
 /// The Jinja template with which a model's conversations are written.
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
-    source: String,
-    bos_token: String,
-    eos_token: String,
+    /// At least one.
+    templates: Vec<NamedTemplate>,
+    /// What the template knows by name: `bos_token`, `eos_token`, ...
+    tokens: Vec<(String, String)>,
     now: Option<LocalTime>,
+    is_transcript: bool,
 }
 
 impl ChatTemplate {
     /// From whatever an opened model brought; `None` if it brought no template.
     pub fn from_documents(documents: &Documents) -> Result<Option<Self>> {
         match documents {
-            Documents::HuggingFace { tokenizer_config, chat_template, .. } => {
-                Self::from_hf(tokenizer_config.as_deref(), chat_template.as_deref())
+            Documents::HuggingFace { tokenizer_config, special_tokens_map, chat_template, .. } => {
+                let config = HfConfig::parse(tokenizer_config.as_deref(), None, None)?
+                    .or_tokens(special_tokens_map.as_deref())?;
+                Ok(Self::from_config(config, chat_template.as_deref()))
             }
             Documents::Gguf { metadata, .. } => Self::from_gguf(metadata),
         }
@@ -50,10 +77,16 @@ impl ChatTemplate {
 
     /// From the texts of `tokenizer_config.json` and `chat_template.jinja`; the latter counts if both have one.
     pub fn from_hf(tokenizer_config: Option<&str>, chat_template: Option<&str>) -> Result<Option<Self>> {
-        let config = HfConfig::parse(tokenizer_config, None, None)?;
-        let source = chat_template.map(str::to_owned).or(config.chat_template);
-        let (bos_token, eos_token) = (config.bos_token.unwrap_or_default(), config.eos_token.unwrap_or_default());
-        Ok(source.map(|source| Self::from_source(&source, &bos_token, &eos_token)))
+        Ok(Self::from_config(HfConfig::parse(tokenizer_config, None, None)?, chat_template))
+    }
+
+    fn from_config(config: HfConfig, chat_template: Option<&str>) -> Option<Self> {
+        let templates = match chat_template {
+            Some(source) => vec![NamedTemplate { name: DEFAULT.to_owned(), source: source.to_owned() }],
+            None => config.chat_templates,
+        };
+        let tokens = config.special_tokens;
+        (!templates.is_empty()).then_some(Self { templates, tokens, now: None, is_transcript: false })
     }
 
     /// From the metadata of a GGUF file.
@@ -65,13 +98,35 @@ impl ChatTemplate {
             Ok(id.and_then(|id| tokens.get(id as usize)).map_or("", String::as_str))
         };
         let bos_token = token("tokenizer.ggml.bos_token_id")?;
-        Ok(Some(Self::from_source(source, bos_token, token("tokenizer.ggml.eos_token_id")?)))
+        let mut template = Self::from_source(source, bos_token, token("tokenizer.ggml.eos_token_id")?);
+        if let Some(source) = metadata.find_string("tokenizer.chat_template.tool_use")? {
+            template.templates.push(NamedTemplate { name: TOOL_USE.to_owned(), source: source.to_owned() });
+        }
+        Ok(Some(template))
     }
 
     /// From the template's text and what it knows as `bos_token` and `eos_token`. A mistake in the template comes to
     /// light when it is rendered, so that a model whose template is broken can still continue texts.
     pub fn from_source(source: &str, bos_token: &str, eos_token: &str) -> Self {
-        Self { source: source.to_owned(), bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned(), now: None }
+        let token = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        Self {
+            templates: vec![NamedTemplate { name: DEFAULT.to_owned(), source: source.to_owned() }],
+            tokens: vec![token("bos_token", bos_token), token("eos_token", eos_token)],
+            now: None,
+            is_transcript: false,
+        }
+    }
+
+    /// For a model that brought no template: `User: ...` and `Assistant: ...`, a turn a line, after the system's text
+    /// and an empty line. [`Self::stop_texts`] then says where an answer ends.
+    pub fn transcript(bos_token: &str) -> Self {
+        Self { is_transcript: true, ..Self::from_source(TRANSCRIPT, bos_token, "") }
+    }
+
+    /// Texts before which an answer ends, beside the tokenizer's [`super::Tokenizer::end_of_turn`]: none, but for
+    /// [`Self::transcript`], where a model would go on and write the person's next line as well.
+    pub fn stop_texts(&self) -> &'static [&'static str] {
+        if self.is_transcript { &["\nUser:", "\nSystem:"] } else { &[] }
     }
 
     /// Says what `strftime_now` shall give. Without it the function is not defined, and templates that can do without
@@ -80,42 +135,67 @@ impl ChatTemplate {
         self.now = now;
     }
 
-    /// The template's text.
+    /// The text of the template for plain conversations.
     pub fn source(&self) -> &str {
-        &self.source
+        self.find(false)
     }
 
-    /// Writes a conversation; with `add_generation_prompt`, up to where the assistant begins to speak.
+    /// The texts of all templates.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &str> + Clone {
+        self.templates.iter().map(|template| template.source.as_str())
+    }
+
+    /// The template that transformers would take.
+    fn find(&self, has_tools: bool) -> &str {
+        let named = |name: &str| self.templates.iter().find(|template| template.name == name);
+        let for_tools = if has_tools { named(TOOL_USE) } else { None };
+        for_tools.or_else(|| named(DEFAULT)).or(self.templates.first()).map_or("", |template| &template.source)
+    }
+
+    /// Writes a conversation of plain texts; with `add_generation_prompt`, up to where the assistant begins to speak.
     pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
-        let source = without_generation_markers(&self.source);
+        self.render_input(&ChatInput::new(messages, add_generation_prompt)?)
+    }
+
+    /// Writes a conversation.
+    pub fn render_input(&self, input: &ChatInput) -> Result<String> {
+        let source = source::rewritten(self.find(input.tools.is_some()));
+        let (messages, last) = input.prepared()?;
         let mut environment = self.environment();
         environment.add_template(NAME, &source).map_err(|error| failed(&error))?;
         let template = environment.get_template(NAME).map_err(|error| failed(&error))?;
+        let list = |values: &[serde_json::Value]| values.iter().map(python::value).collect::<Value>();
+        let optional = |values: &Option<Vec<_>>| values.as_deref().map_or(Value::from(()), list);
+        let tokens = self.tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text.as_str())));
+        let variables = input.variables.iter().map(|(name, value)| (name.as_str(), python::value(value)));
         let arguments = context! {
-            messages => Value::from_serialize(messages),
-            tools => (),
-            documents => (),
-            add_generation_prompt,
-            bos_token => self.bos_token,
-            eos_token => self.eos_token,
+            messages => list(&messages),
+            tools => optional(&input.tools),
+            documents => optional(&input.documents),
+            add_generation_prompt => input.add_generation_prompt,
+            ..Value::from_pairs(tokens.chain(variables)),
         };
-        template.render(arguments).map_err(|error| failed(&error))
+        let rendered = template.render(arguments).map_err(|error| failed(&error))?;
+        match last {
+            Some(last) => input::cut_after(&rendered, &last),
+            None => Ok(rendered),
+        }
     }
 
     /// What transformers offers to a template.
     fn environment<'source>(&self) -> Environment<'source> {
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax = minijinja::syntax::SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        // The delimiters are Jinja's own, which cannot contradict each other.
+        environment.set_syntax(syntax.unwrap_or_default());
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(unknown_method_callback);
-        environment.set_formatter(write_as_python);
+        python::add_to(&mut environment);
         environment.add_filter("tojson", json::to_json);
-        // Python's None is not iterable, and templates ask before they count tools.
-        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
-        environment.add_function("raise_exception", |message: String| -> std::result::Result<Value, _> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+        environment.add_function("cycler", globals::cycler);
+        environment.add_function("joiner", globals::joiner);
+        environment.add_function("raise_exception", |message: Value| -> std::result::Result<Value, _> {
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message.to_string()))
         });
         if let Some(now) = self.now {
             environment.add_function("strftime_now", move |pattern: &str| now.format(pattern));
@@ -124,44 +204,13 @@ impl ChatTemplate {
     }
 }
 
-/// Python writes `None` and `True` where Jinja's other home writes `none` and `true`.
-fn write_as_python(out: &mut Output, state: &State, value: &Value) -> std::result::Result<(), minijinja::Error> {
-    let word = match (value.is_none(), value.kind(), value.is_true()) {
-        (true, ..) => "None",
-        (_, minijinja::value::ValueKind::Bool, true) => "True",
-        (_, minijinja::value::ValueKind::Bool, false) => "False",
-        _ => return minijinja::escape_formatter(out, state, value),
-    };
-    out.write_str(word).map_err(minijinja::Error::from)
-}
-
-/// The template without `{% generation %}` and `{% endgeneration %}`. They become comments, which keep the markers'
-/// trimming of spaces.
-fn without_generation_markers(source: &str) -> String {
-    let mut cleaned = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(start) = rest.find("{%") {
-        let (before, block) = rest.split_at(start);
-        cleaned.push_str(before);
-        let end = block.find("%}").map_or(block.len(), |end| end + 2);
-        let (block, after) = block.split_at(end);
-        let inside = block.trim_start_matches("{%").trim_end_matches("%}").trim_matches(['-', '+']).trim();
-        if matches!(inside, "generation" | "endgeneration") {
-            cleaned.push_str(&block.replace("{%", "{#").replace("%}", "#}"));
-        } else {
-            cleaned.push_str(block);
-        }
-        rest = after;
-    }
-    cleaned.push_str(rest);
-    cleaned
-}
-
 /// What the template engine says, with the line; for `raise_exception`, what the template says.
 fn failed(error: &minijinja::Error) -> Error {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let reason = match (error.kind(), error.line()) {
-        (ErrorKind::OutOfFuel, _) => format!("it takes more than {FUEL} steps"),
+        (ErrorKind::OutOfFuel, _) => {
+            format!("it takes more than {FUEL} steps or makes more than {} MiB of text", FUEL * 64 >> 20)
+        }
         (_, Some(line)) => format!("{detail} (line {line})"),
         (_, None) => detail,
     };

@@ -3,7 +3,7 @@
 use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, tokenizer::Tokenizer as Inner};
 
 use super::{
-    ChatTemplate, gguf_vocab,
+    ChatInput, ChatTemplate, gguf_vocab,
     guard::{Guard, Specials},
     hf_config::HfConfig,
     spelling::{Spelling, TokenBytes},
@@ -45,7 +45,9 @@ pub struct Tokenizer {
     specials: Specials,
     leading_spaces: usize,
     /// What stands before each text.
-    prefix: Vec<u32>,
+    pub(super) prefix: Vec<u32>,
+    /// What stands behind a text that is whole, as an encoder wants it.
+    pub(super) suffix: Vec<u32>,
     bos: Option<u32>,
     end_of_turn: Vec<u32>,
 }
@@ -65,9 +67,22 @@ impl Tokenizer {
     /// kind, a `tokenizer.json` beside the file is used.
     pub fn from_documents(documents: &Documents) -> Result<Self> {
         match documents {
-            Documents::HuggingFace { config, tokenizer, tokenizer_config, generation_config, .. } => {
-                let config = HfConfig::parse(tokenizer_config.as_deref(), generation_config.as_deref(), Some(config))?;
-                Self::from_hf(tokenizer, &config)
+            Documents::HuggingFace {
+                config,
+                tokenizer,
+                tokenizer_model,
+                tokenizer_config,
+                generation_config,
+                special_tokens_map,
+                ..
+            } => {
+                let config = HfConfig::parse(tokenizer_config.as_deref(), generation_config.as_deref(), Some(config))?
+                    .or_tokens(special_tokens_map.as_deref())?;
+                match (tokenizer, tokenizer_model) {
+                    (Some(json), _) => Self::from_hf(json, &config),
+                    (None, Some(model)) => Self::from_sentence_piece(model, &config),
+                    (None, None) => Err(Error::MissingFile { file: "tokenizer.json".to_owned() }),
+                }
             }
             Documents::Gguf { metadata, tokenizer, tokenizer_config } => match (Self::from_gguf(metadata), tokenizer) {
                 (Err(Error::Tokenizer { .. }), Some(tokenizer)) => {
@@ -103,13 +118,19 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
+    fn from_sentence_piece(_model: &[u8], _config: &HfConfig) -> Result<Self> {
+        Err(failed("later"))
+    }
+
     /// From a `tokenizer.json` and what the files beside it say.
     fn from_hf(tokenizer_json: &str, config: &HfConfig) -> Result<Self> {
         tokenizer_json::check(tokenizer_json)?;
         let mut inner: Inner = tokenizer_json.parse().map_err(failed)?;
         inner.with_truncation(None).map_err(failed)?.with_padding(None);
         let mut tokenizer = Self::from_inner(inner)?;
-        tokenizer.prefix = tokenizer_json::prefix(&to_json(tokenizer.inner.get_post_processor())?);
+        let post_processor = to_json(tokenizer.inner.get_post_processor())?;
+        tokenizer.prefix = tokenizer_json::prefix(&post_processor);
+        tokenizer.suffix = tokenizer_json::suffix(&post_processor);
         tokenizer.bos = match &config.bos_token {
             Some(token) => tokenizer.id_of(token),
             None => config.bos_id.filter(|id| tokenizer.token_bytes(*id).is_some()),
@@ -151,6 +172,7 @@ impl Tokenizer {
             specials: Specials::new(specials.into_iter()),
             leading_spaces: spelling.leading_spaces,
             prefix: Vec::new(),
+            suffix: Vec::new(),
             bos: None,
             end_of_turn: Vec::new(),
         })
@@ -184,21 +206,23 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The tokens of a conversation, rendered with the template. A special token that a message's content spells out
-    /// stays plain text; only the template makes special tokens, the first of a text included.
+    /// The tokens of a conversation of plain texts; see [`Self::encode_input`].
     pub fn encode_chat(
         &self,
         template: &ChatTemplate,
         messages: &[ChatMessage],
         add_generation_prompt: bool,
     ) -> Result<Vec<u32>> {
-        let contents = messages.iter().map(|message| message.content.as_str());
-        let guard = self.guard(contents.chain([template.source()]))?;
-        let guarded: Vec<_> = messages
-            .iter()
-            .map(|message| ChatMessage { role: message.role, content: guard.protect(&message.content, &self.specials) })
-            .collect();
-        self.encode_guarded(&template.render(&guarded, add_generation_prompt)?, Some(guard))
+        self.encode_input(template, &ChatInput::new(messages, add_generation_prompt)?)
+    }
+
+    /// The tokens of a conversation, rendered with the template. A special token that a message, a tool or a document
+    /// spells out stays plain text; only the template makes special tokens, the first of a text included.
+    pub fn encode_input(&self, template: &ChatTemplate, input: &ChatInput) -> Result<Vec<u32>> {
+        let texts = input.texts();
+        let guard = self.guard(texts.iter().copied().chain(template.sources()))?;
+        let guarded = input.map_texts(&|text| guard.protect(text, &self.specials));
+        self.encode_guarded(&template.render_input(&guarded)?, Some(guard))
     }
 
     fn guard<'a>(&self, texts: impl Iterator<Item = &'a str> + Clone) -> Result<Guard> {

@@ -54,6 +54,23 @@ pub(super) fn prefix(post_processor: &Value) -> Vec<u32> {
     }
 }
 
+/// The tokens that a `post_processor` puts behind a text.
+pub(super) fn suffix(post_processor: &Value) -> Vec<u32> {
+    let to_id = |id: &Value| id.as_u64().and_then(|id| u32::try_from(id).ok());
+    match post_processor["type"].as_str() {
+        Some("TemplateProcessing") => {
+            let pieces = post_processor["single"].as_array().into_iter().flatten();
+            let behind = pieces.skip_while(|piece| piece["Sequence"].is_null());
+            let specials = behind.filter_map(|piece| piece["SpecialToken"]["id"].as_str());
+            let ids = specials.flat_map(|name| post_processor["special_tokens"][name]["ids"].as_array());
+            ids.flatten().filter_map(to_id).collect()
+        }
+        Some("BertProcessing" | "RobertaProcessing") => to_id(&post_processor["sep"][1]).into_iter().collect(),
+        Some("Sequence") => post_processor["processors"].as_array().into_iter().flatten().flat_map(suffix).collect(),
+        _ => Vec::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -67,6 +84,9 @@ mod tests {
             "single": [special("a"), special("b"), {"Sequence": {"id": "A", "type_id": 0}}, special("c")],
             "special_tokens": {"a": {"ids": [1]}, "b": {"ids": [2, 3]}, "c": {"ids": [4]}}});
         assert_eq!(prefix(&template), [1, 2, 3]);
+        assert_eq!(suffix(&template), [4]);
+        let roberta = json!({"type": "RobertaProcessing", "sep": ["</s>", 2], "cls": ["<s>", 0]});
+        assert_eq!(suffix(&json!({"type": "Sequence", "processors": [&template, roberta]})), [4, 2]);
         let bert = json!({"type": "BertProcessing", "sep": ["[SEP]", 8], "cls": ["[CLS]", 7]});
         assert_eq!(
             prefix(&json!({"type": "Sequence", "processors": [{"type": "ByteLevel"}, template, bert]})),

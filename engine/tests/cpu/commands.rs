@@ -2,8 +2,8 @@
 
 use hearth_engine::{
     kernel::{
-        Attention, Embed, KvWrite, LastRow, RmsNorm, Rope, Swiglu, rope_table,
-        shader::{attention, kv_write, last_row, rms_norm, rope, swiglu},
+        Attention, Embed, Gated, KvWrite, LastRow, RmsNorm, Rope, rope_table,
+        shader::{attention, gated, kv_write, last_row, rms_norm, rope},
     },
     quant,
 };
@@ -44,7 +44,7 @@ fn check_attention(seed: u64, kv_heads: u32, group: u32, head_dim: u32, position
     let heads = kv_heads * group;
     let context = position + tokens + 3;
     let scale = 1.0 / (head_dim as f32).sqrt();
-    let params = attention::Params { heads, kv_heads, head_dim, context, scale };
+    let params = attention::Params { heads, kv_heads, head_dim, context, scale, softcap: 0.0, window: 0, causal: 1 };
     let queries = numbers(seed, (tokens * heads * head_dim) as usize, 0);
     let keys = numbers(seed + 1, (kv_heads * context * head_dim) as usize, 0);
     let values = numbers(seed + 2, keys.len(), 0);
@@ -90,7 +90,7 @@ proptest! {
     }
 
     #[test]
-    fn swiglu_is_right_for_any_shape(
+    fn gated_is_right_for_any_shape(
         seed in any::<u32>(),
         quarter in 1_u32..70,
         tokens in 1_u32..38,
@@ -98,7 +98,7 @@ proptest! {
     ) {
         let columns = 4 * quarter;
         let gate = numbers(seed.into(), (tokens * columns) as usize, exponent);
-        check_swiglu(columns, tokens, &gate, &numbers(u64::from(seed) + 1, gate.len(), 0));
+        check_gated(columns, tokens, &gate, &numbers(u64::from(seed) + 1, gate.len(), 0));
     }
 
     #[test]
@@ -121,7 +121,7 @@ fn check_rms_norm(seed: u64, columns: u32, tokens: u32, exponent: i32, single: b
     let weight = numbers(seed + 1, columns as usize, 0);
     let mut bench = Bench::default();
     let (x_id, weight_id, out) = (bench.state(&x), bench.state(&weight), bench.state(&vec![0.5; x.len()]));
-    let params = rms_norm::Params { columns, epsilon };
+    let params = rms_norm::Params { columns, epsilon, rows: 1 };
     let command = Command::RmsNorm(RmsNorm { x: x_id, weight: weight_id, out, single, params });
     let mut expected = vec![0.5; x.len()];
     let rows = if single { 1 } else { tokens as usize };
@@ -155,10 +155,10 @@ fn check_rope(seed: u64, heads: u32, (half, still): (u32, u32), interleaved: u32
     }
 }
 
-fn check_swiglu(columns: u32, tokens: u32, gate: &[f32], up: &[f32]) {
+fn check_gated(columns: u32, tokens: u32, gate: &[f32], up: &[f32]) {
     let mut bench = Bench::default();
     let (gate_id, up_id, out) = (bench.state(gate), bench.state(up), bench.state(&vec![0.0; gate.len()]));
-    let command = Swiglu { gate: gate_id, up: up_id, out, params: swiglu::Params { columns } };
+    let command = Gated { gate: gate_id, up: up_id, out, params: gated::Params { columns, activation: 0 } };
     let expected: Vec<f64> = gate
         .iter()
         .zip(up)
@@ -169,7 +169,7 @@ fn check_swiglu(columns: u32, tokens: u32, gate: &[f32], up: &[f32]) {
     let magnitudes: Vec<f64> =
         expected.iter().zip(gate).map(|(value, gate)| value.abs() + 1e-32 * f64::from(gate.abs())).collect();
     let step = Step { position: 0, tokens };
-    for (level, got) in bench.run_everywhere(step, &Command::Swiglu(command.clone()), out) {
+    for (level, got) in bench.run_everywhere(step, &Command::Gated(command.clone()), out) {
         assert_close(level.name(), &got, &expected, &magnitudes);
     }
 }
@@ -178,7 +178,7 @@ fn check_swiglu(columns: u32, tokens: u32, gate: &[f32], up: &[f32]) {
 fn large_batches_are_split_among_workers_without_a_trace() {
     let (columns, tokens) = (1_028, 130);
     check_rms_norm(1, columns, tokens, 0, false);
-    check_swiglu(columns, tokens, &numbers(2, 130 * 1_028, 1), &numbers(3, 130 * 1_028, 0));
+    check_gated(columns, tokens, &numbers(2, 130 * 1_028, 1), &numbers(3, 130 * 1_028, 0));
     check_rope(4, 16, (32, 1), 0, Step { position: 7, tokens });
 }
 
@@ -186,7 +186,7 @@ fn large_batches_are_split_among_workers_without_a_trace() {
 fn gates_stay_right_at_the_ends_of_the_exponential() {
     let gate =
         [-1e30, -200.0, -100.0, -88.5, -87.5, -87.0, -1e-30, -0.0, 0.0, 1e-40, 87.0, 88.5, 100.0, 200.0, 1e30, 1.0];
-    check_swiglu(16, 1, &gate, &[1.0; 16]);
+    check_gated(16, 1, &gate, &[1.0; 16]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_number_that_is_none_shows_instead_of_being_hidden() {
         let mut bench = Bench::default();
         let (gate, up) = (bench.state(&[f32::NAN; 4]), bench.state(&[1.0; 4]));
         let out = bench.state(&[0.0; 4]);
-        let command = Command::Swiglu(Swiglu { gate, up, out, params: swiglu::Params { columns: 4 } });
+        let command = Command::Gated(Gated { gate, up, out, params: gated::Params { columns: 4, activation: 0 } });
         let got = bench.run(level, Arc::new(Serial), Step { position: 0, tokens: 1 }, &command, out);
         assert!(got.iter().all(|number| number.is_nan()), "{}: {got:?}", level.name());
     }
@@ -221,7 +221,16 @@ fn attention_holds_when_one_score_towers_over_all_others() {
     let (head_dim, position) = (32_u32, 99_u32);
     for tokens in [1, 12] {
         let context = position + tokens;
-        let params = attention::Params { heads: 1, kv_heads: 1, head_dim, context, scale: 1.0 };
+        let params = attention::Params {
+            heads: 1,
+            kv_heads: 1,
+            head_dim,
+            context,
+            scale: 1.0,
+            softcap: 0.0,
+            window: 0,
+            causal: 1,
+        };
         let queries = vec![1.0; (tokens * head_dim) as usize];
         let mut keys = numbers(1, (context * head_dim) as usize, 0);
         keys[80 * 32..81 * 32].fill(30.0);
@@ -264,19 +273,20 @@ fn copies_are_exact() {
 #[test]
 fn embeddings_are_decoded_and_unknown_tokens_are_zeros() {
     for format in Format::ALL {
-        let table = quant::encode_row(format, &numbers(4, 5 * 64, 0));
-        let mut decoded = vec![0.0; 5 * 64];
+        let columns = format.block_elements().max(64);
+        let table = rows(format, 4, 5 * columns, 0);
+        let mut decoded = vec![0.0; 5 * columns];
         quant::decode_row(format, &table, &mut decoded);
         let mut bench = Bench::default();
-        let (table_id, ids) = (bench.weight(format, 64, &table), bench.tokens(3));
-        let out = bench.state(&[1.0; 3 * 64]);
-        let command = Command::Embed(Embed { table: table_id, ids, out, columns: 64 });
+        let (table_id, ids) = (bench.weight(format, columns as u32, &table), bench.tokens(3));
+        let out = bench.state(&vec![1.0; 3 * columns]);
+        let command = Command::Embed(Embed { table: table_id, ids, out, columns: columns as u32 });
         for level in levels() {
             let step = Step { position: 0, tokens: 3 };
             let got = bench.run_with(level, Arc::new(Serial), step, &command, out, &[4, 5, 0]);
-            assert_eq!(got[..64], decoded[4 * 64..]);
-            assert_eq!(got[64..128], [0.0; 64]);
-            assert_eq!(got[128..], decoded[..64]);
+            assert_eq!(got[..columns], decoded[4 * columns..]);
+            assert!(got[columns..2 * columns].iter().all(|number| *number == 0.0));
+            assert_eq!(got[2 * columns..], decoded[..columns]);
         }
     }
 }

@@ -17,7 +17,7 @@ struct Weights {
 
 impl Weights {
     fn random(seed: u64, format: Format, rows: usize, columns: usize, exponent: i32) -> Self {
-        let bytes = quant::encode_row(format, &numbers(seed, rows * columns, exponent));
+        let bytes = super::rows(format, seed, rows * columns, exponent);
         let mut decoded = vec![0.0; rows * columns];
         quant::decode_row(format, &bytes, &mut decoded);
         Self { format, columns, bytes, numbers: decoded.into_iter().map(f64::from).collect() }
@@ -94,9 +94,9 @@ fn check_matmul(
     }
 }
 
-/// Columns: multiples of 4, and of 32 where a format has blocks.
+/// Columns: multiples of 4 and whole blocks.
 fn columns(format: Format, quarter: usize) -> usize {
-    if format.block_elements() == 1 { quarter * 4 } else { quarter.div_ceil(8) * 32 }
+    (quarter * 4).next_multiple_of(format.block_elements())
 }
 
 proptest! {
@@ -139,8 +139,9 @@ fn large_matvecs_are_split_among_workers_without_a_trace() {
 fn large_matmuls_are_split_among_workers_without_a_trace() {
     for format in Format::ALL {
         // Few rows, so that tokens are split too; and many rows with three tokens, which take no panel.
-        check_matmul(8, format, (130, 45, 544), -2, true);
-        check_matmul(9, format, (3, 1_501, 544), -2, false);
+        let columns = columns(format, 136);
+        check_matmul(8, format, (130, 45, columns), -2, true);
+        check_matmul(9, format, (3, 1_501, columns), -2, false);
     }
 }
 
@@ -148,22 +149,23 @@ fn large_matmuls_are_split_among_workers_without_a_trace() {
 fn blocks_of_every_scale_and_value_are_decoded_exactly() {
     // One weight of each row is not zero: the product is the weight itself, in every format and for every column.
     for format in Format::ALL {
-        let columns = 64;
-        let weights = Weights::random(3, format, columns, columns, 1);
+        let (columns, rows) = (columns(format, 16), 64);
+        let weights = Weights::random(3, format, rows, columns, 1);
         for tokens in [1, 2, 5] {
             let mut x = vec![0.0; tokens * columns];
             for (token, x) in x.chunks_exact_mut(columns).enumerate() {
-                x[37 - token] = 1.0;
+                x[columns - 27 - token] = 1.0;
             }
             let mut bench = Bench::default();
-            let (x_id, out) = (bench.state(&x), bench.state(&vec![0.0; tokens * columns]));
+            let (x_id, out) = (bench.state(&x), bench.state(&vec![0.0; tokens * rows]));
             let id = bench.weight(format, columns as u32, &weights.bytes);
-            let (columns, accumulate) = (columns as u32, false);
-            let command = Command::Matmul(Matmul { x: x_id, weights: id, out, columns, rows: columns, accumulate });
+            let accumulate = false;
+            let matmul = Matmul { x: x_id, weights: id, out, columns: columns as u32, rows: rows as u32, accumulate };
+            let command = Command::Matmul(matmul);
             for (level, got) in bench.run_everywhere(Step { position: 0, tokens: tokens as u32 }, &command, out) {
                 for (index, got) in got.iter().enumerate() {
-                    let (token, row) = (index / 64, index % 64);
-                    let expected = weights.numbers[row * 64 + 37 - token];
+                    let (token, row) = (index / rows, index % rows);
+                    let expected = weights.numbers[row * columns + columns - 27 - token];
                     assert_eq!(f64::from(*got), expected, "{} {format}: row {row}", level.name());
                 }
             }

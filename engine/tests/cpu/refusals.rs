@@ -2,7 +2,7 @@
 
 use hearth_engine::{
     Error,
-    kernel::{Attention, KvWrite, Matvec, Swiglu, shader},
+    kernel::{Attention, Gated, KvWrite, Matvec, shader},
 };
 
 use super::*;
@@ -121,13 +121,14 @@ fn programs_with_wrong_operands_are_refused() {
     ] {
         assert!(refused(Command::Matvec(wrong)).contains("command 0, matvec"));
     }
-    let params = shader::swiglu::Params { columns: 16 };
-    assert!(refused(Command::Swiglu(Swiglu { gate: x, up: x, out: x, params })).contains("used twice"));
+    let params = shader::gated::Params { columns: 16, activation: 0 };
+    assert!(refused(Command::Gated(Gated { gate: x, up: x, out: x, params })).contains("used twice"));
     let mut program = program.clone();
     let cache = program.declare("cache", TensorKind::State, 64, 512);
     let answers = program.declare("answers", TensorKind::State, 64, 512);
     for (heads, kv_heads, head_dim) in [(3, 2, 16), (2, 0, 16), (1, 1, 257), (1, 1, 0)] {
-        let params = shader::attention::Params { heads, kv_heads, head_dim, context: 4, scale: 1.0 };
+        let params =
+            shader::attention::Params { heads, kv_heads, head_dim, context: 4, causal: 1, ..Default::default() };
         let attention = Attention { queries: cache, keys: cache, values: cache, out: answers, params };
         let mut program = program.clone();
         program.plans.push(plan(1, Command::Attention(attention)));

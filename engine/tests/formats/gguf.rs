@@ -23,7 +23,7 @@ pub fn metadata(model: OpenedModel) -> GgufMetadata {
 /// A tensor whose numbers count upwards.
 pub fn tensor(name: &str, shape: &[u64], format: Format) -> GgufTensor {
     let elements: Vec<f32> = (0..shape.iter().product::<u64>()).map(|element| element as f32).collect();
-    GgufTensor { name: name.to_owned(), shape: shape.to_vec(), format, bytes: encode_row(format, &elements) }
+    GgufTensor { name: name.to_owned(), shape: shape.to_vec(), format, bytes: encode_row(format, &elements).unwrap() }
 }
 
 /// A small file with some of everything.

@@ -81,6 +81,7 @@ fn each_rule_that_a_header_breaks_is_named() {
         (one_tensor(b"\xFFx", &[1], 0, 0, 4), "a tensor's name is not UTF-8"),
         (one_tensor(b"t", &[1; 5], 0, 0, 4), "\"t\" has 5 sides"),
         (one_tensor(b"t", &[33, 2], 8, 0, 256), "\"t\" cannot be Q8_0 of shape [2, 33]"),
+        (one_tensor(b"t", &[288, 2], 12, 0, 1024), "\"t\" cannot be Q4_K of shape [2, 288]"),
         (one_tensor(b"t", &[1 << 32, 1 << 32], 0, 0, 4), "cannot be F32 of shape [4294967296, 4294967296]"),
         (one_tensor(b"t", &[0, 1 << 32, 1 << 32], 0, 0, 4), "cannot be F32 of shape"),
         (one_tensor(b"t", &[1], 0, 4, 64), "begins at 4, which is no multiple of 32"),
@@ -93,7 +94,7 @@ fn each_rule_that_a_header_breaks_is_named() {
 
 #[test]
 fn an_unsupported_type_is_named_with_its_tensor() {
-    for (type_id, format) in [(12, "Q4_K"), (3, "Q4_1"), (26, "I32"), (39, "MXFP4"), (4, "GGML type 4")] {
+    for (type_id, format) in [(19, "IQ1_S"), (9, "Q8_1"), (26, "I32"), (40, "NVFP4"), (4, "GGML type 4")] {
         let error = refusal(open_gguf(&one_tensor(b"blk.0.attn_q.weight", &[256], type_id, 0, 4096)));
         let expected = Error::UnsupportedFormat { tensor: "blk.0.attn_q.weight".to_owned(), format: format.to_owned() };
         assert_eq!(error, expected);

@@ -98,7 +98,9 @@ fn parts_that_do_not_belong_together_are_refused() {
         part.metadata = GgufMetadata::default();
         part.metadata.insert("split.count", GgufValue::U16(PARTS));
     });
-    assert!(matches!(refusal(open(&without_number, Some(&name(1)))), Error::BadConfig { field, .. } if field == "split.no"));
+    assert!(
+        matches!(refusal(open(&without_number, Some(&name(1)))), Error::BadConfig { field, .. } if field == "split.no")
+    );
 }
 
 #[test]

@@ -17,8 +17,10 @@ fn documents_come_as_they_are() {
     let model = open(&whole().with("chat_template.jinja", "{{ x }}"), None).unwrap();
     let expected = Documents::HuggingFace {
         config: "{}".to_owned(),
-        tokenizer: "{}".to_owned(),
+        tokenizer: Some("{}".to_owned()),
+        tokenizer_model: None,
         tokenizer_config: None,
+        special_tokens_map: None,
         generation_config: None,
         chat_template: Some("{{ x }}".to_owned()),
     };

@@ -17,8 +17,10 @@ pub fn bundled() -> Documents {
     let text = |file: &str| repository_text(&format!("models/hearth-tiny/{file}"));
     Documents::HuggingFace {
         config: text("config.json"),
-        tokenizer: text("tokenizer.json"),
+        tokenizer: Some(text("tokenizer.json")),
+        tokenizer_model: None,
         tokenizer_config: Some(text("tokenizer_config.json")),
+        special_tokens_map: None,
         generation_config: Some(text("generation_config.json")),
         chat_template: None,
     }
@@ -131,7 +133,9 @@ fn what_stands_before_each_text_is_added_on_demand() {
     let without_bos = |add_bos: &str| {
         let documents = Documents::HuggingFace {
             config: "{}".to_owned(),
-            tokenizer: byte_fallback(),
+            tokenizer: Some(byte_fallback()),
+            tokenizer_model: None,
+            special_tokens_map: None,
             tokenizer_config: Some(format!(r#"{{"bos_token": "<s>", "eos_token": "</s>"{add_bos}}}"#)),
             generation_config: None,
             chat_template: None,

@@ -56,6 +56,7 @@ export function fakeLoaded(route: Route, change: Partial<Loaded> = {}): Loaded {
     parameters: 9_400_000,
     weights_bytes: 18_800_000,
     context_tokens: 1024,
+    tasks: ['generate'],
     has_chat_template: true,
     route,
     adapter: route.endsWith('gpu') ? 'Example Graphics 9000' : 'avx2',
@@ -174,6 +175,9 @@ export class FakeLink implements Link {
         return;
       case 'generate':
         yield* generate(engine, request, this.#route, signal);
+        return;
+      case 'embed':
+        yield { type: 'failed', code: 'wrong_task', message: 'it writes text', hint: 'Load an encoder.' };
         return;
       case 'cancel':
         yield { type: 'cancelling' };

@@ -79,10 +79,10 @@ impl Checker<'_> {
             Command::RmsNorm(norm) => {
                 let rows = if norm.single { 1 } else { tokens };
                 let columns = norm.params.columns;
-                ensure(columns > 0, || "no columns".to_owned())?;
+                ensure(columns > 0 && norm.params.rows > 0, || "no columns or rows".to_owned())?;
                 self.floats(norm.weight, [1, columns.into(), 1])?;
-                self.floats(norm.x, [rows, columns.into(), 1])?;
-                self.floats(norm.out, [rows, columns.into(), 1])?;
+                self.floats(norm.x, [rows, norm.params.rows.into(), columns.into()])?;
+                self.floats(norm.out, [rows, norm.params.rows.into(), columns.into()])?;
             }
             Command::Matvec(matvec) => {
                 self.weight(matvec.weights, matvec.columns, Some(matvec.rows))?;
@@ -94,6 +94,47 @@ impl Checker<'_> {
                 self.floats(matmul.x, [tokens, matmul.columns.into(), 1])?;
                 self.floats(matmul.out, [tokens, matmul.rows.into(), 1])?;
             }
+            Command::Rope(_) | Command::KvWrite(_) | Command::Attention(_) | Command::AddRows(_) => {
+                return self.positions(command);
+            }
+            Command::Gated(gated) => {
+                for id in [gated.gate, gated.up, gated.out] {
+                    self.floats(id, [tokens, gated.params.columns.into(), 1])?;
+                }
+            }
+            Command::AddBias(add) => {
+                ensure(add.params.columns > 0, || "no columns".to_owned())?;
+                self.floats(add.bias, [1, add.params.columns.into(), 1])?;
+                self.floats(add.x, [tokens, add.params.columns.into(), 1])?;
+            }
+            Command::Scale(scale) => {
+                let rows = if scale.params.single == 1 { 1 } else { tokens };
+                self.floats(scale.x, [rows, scale.params.columns.into(), 1])?;
+            }
+            Command::LayerNorm(norm) => {
+                let columns = norm.params.columns;
+                ensure(columns > 0, || "no columns".to_owned())?;
+                for (id, rows) in [(norm.weight, 1), (norm.bias, 1), (norm.x, tokens), (norm.out, tokens)] {
+                    self.floats(id, [rows, columns.into(), 1])?;
+                }
+            }
+            Command::Gelu(gelu) => {
+                for id in [gelu.x, gelu.out] {
+                    self.floats(id, [tokens, gelu.params.columns.into(), 1])?;
+                }
+            }
+            Command::LastRow(last) => {
+                self.floats(last.x, [tokens, last.params.columns.into(), 1])?;
+                self.floats(last.out, [1, last.params.columns.into(), 1])?;
+            }
+        }
+        Ok(u64::MAX)
+    }
+
+    /// The same, for those that have any.
+    fn positions(&self, command: &Command) -> Checked<u64> {
+        let tokens = self.tokens;
+        match command {
             Command::Rope(rope) => {
                 let params = rope.params;
                 ensure(params.rotary.is_multiple_of(2) && (1..=params.head_dim).contains(&params.rotary), || {
@@ -124,15 +165,13 @@ impl Checker<'_> {
                 }
                 return Ok(params.context.into());
             }
-            Command::Swiglu(swiglu) => {
-                for id in [swiglu.gate, swiglu.up, swiglu.out] {
-                    self.floats(id, [tokens, swiglu.params.columns.into(), 1])?;
-                }
+            Command::AddRows(add) => {
+                let columns = u64::from(add.params.columns);
+                ensure(columns > 0, || "no columns".to_owned())?;
+                self.floats(add.x, [tokens, columns, 1])?;
+                return Ok(self.floats(add.table, [1; 3])? / columns);
             }
-            Command::LastRow(last) => {
-                self.floats(last.x, [tokens, last.params.columns.into(), 1])?;
-                self.floats(last.out, [1, last.params.columns.into(), 1])?;
-            }
+            _ => {}
         }
         Ok(u64::MAX)
     }

@@ -1,78 +1,10 @@
 //! Dot products of rows as they are stored with a vector of activations. Several rows share what is loaded of the
 //! vector, and each sums up in several registers, so that no addition waits for the one before.
 
-use super::simd::{BLOCK, Simd};
-use crate::tensor::Format;
-
-/// How a format stores [`BLOCK`] numbers.
-pub trait Stored {
-    /// Them, as bytes.
-    type Bytes;
-    /// The format.
-    const FORMAT: Format;
-    /// Whether each block has a scale.
-    const SCALED: bool;
-    /// A row's whole blocks, and the bytes behind them.
-    fn blocks(row: &[u8]) -> (&[Self::Bytes], &[u8]);
-    /// The numbers, without the scale.
-    fn decode<S: Simd>(simd: S, bytes: &Self::Bytes) -> S::Block;
-    /// The scale.
-    fn scale<S: Simd>(simd: S, bytes: &Self::Bytes) -> f32;
-}
-
-/// Every format, as a type.
-pub mod stored {
-    /// See [`Format`](crate::tensor::Format).
-    pub struct F32;
-    /// See [`Format`](crate::tensor::Format).
-    pub struct F16;
-    /// See [`Format`](crate::tensor::Format).
-    pub struct BF16;
-    /// See [`Format`](crate::tensor::Format).
-    pub struct Q8_0;
-    /// See [`Format`](crate::tensor::Format).
-    pub struct Q4_0;
-}
-
-macro_rules! stored {
-    ($format:ident, $bytes:literal, $scaled:literal, |$simd:ident, $block:ident| $decode:expr) => {
-        impl Stored for stored::$format {
-            type Bytes = [u8; $bytes];
-            const FORMAT: Format = Format::$format;
-            const SCALED: bool = $scaled;
-
-            #[inline(always)]
-            fn blocks(row: &[u8]) -> (&[Self::Bytes], &[u8]) {
-                row.as_chunks()
-            }
-
-            #[inline(always)]
-            fn decode<S: Simd>($simd: S, $block: &Self::Bytes) -> S::Block {
-                $decode
-            }
-
-            #[inline(always)]
-            fn scale<S: Simd>(simd: S, bytes: &Self::Bytes) -> f32 {
-                if Self::SCALED { simd.f16([bytes[0], bytes[1]]) } else { 1.0 }
-            }
-        }
-    };
-}
-
-stored!(F32, 128, false, |simd, bytes| simd.decode_f32(bytes));
-stored!(F16, 64, false, |simd, bytes| simd.decode_f16(bytes));
-stored!(BF16, 64, false, |simd, bytes| simd.decode_bf16(bytes));
-stored!(Q8_0, 34, true, |simd, bytes| simd.decode_i8(after_scale(bytes)));
-stored!(Q4_0, 18, true, |simd, bytes| simd.decode_i4(after_scale(bytes)));
-
-/// The last `REST` of a block's bytes.
-#[inline(always)]
-fn after_scale<const REST: usize>(bytes: &[u8]) -> &[u8; REST] {
-    match bytes.last_chunk() {
-        Some(rest) => rest,
-        None => &[0; REST],
-    }
-}
+use super::{
+    simd::{BLOCK, Simd},
+    stored::Stored,
+};
 
 /// A row on its way through a vector of activations. Several go side by side, one call after the other and not in a
 /// loop: what a loop would index has to lie in memory.
@@ -87,13 +19,13 @@ impl<'a, S: Simd, W: Stored> Row<'a, S, W> {
     #[inline(always)]
     fn new(simd: S, bytes: &'a [u8], count: usize) -> Self {
         let (blocks, rest) = W::blocks(bytes);
-        Self { blocks: &blocks[..count], rest, sums: [simd.splat(0.0); 2] }
+        Self { blocks: &blocks[..count.div_ceil(W::PARTS)], rest, sums: [simd.splat(0.0); 2] }
     }
 
     #[inline(always)]
     fn add(&mut self, simd: S, index: usize, x: S::Block) {
-        let bytes = &self.blocks[index];
-        let weights = W::decode(simd, bytes);
+        let bytes = &self.blocks[index / W::PARTS];
+        let weights = W::decode(simd, bytes, index % W::PARTS);
         self.sums = if W::SCALED {
             let scale = simd.splat(W::scale(simd, bytes));
             let [even, odd] = simd.dot_add(weights, x, [simd.splat(0.0); 2]);
@@ -168,32 +100,3 @@ pub fn padded(numbers: &[f32]) -> [f32; BLOCK] {
     block[..numbers.len()].copy_from_slice(numbers);
     block
 }
-
-/// Calls a generic function with the type of a format.
-macro_rules! with_format {
-    ($format:expr, $W:ident => $call:expr) => {
-        match $format {
-            $crate::tensor::Format::F32 => {
-                type $W = $crate::device::cpu::dot::stored::F32;
-                $call
-            }
-            $crate::tensor::Format::F16 => {
-                type $W = $crate::device::cpu::dot::stored::F16;
-                $call
-            }
-            $crate::tensor::Format::BF16 => {
-                type $W = $crate::device::cpu::dot::stored::BF16;
-                $call
-            }
-            $crate::tensor::Format::Q8_0 => {
-                type $W = $crate::device::cpu::dot::stored::Q8_0;
-                $call
-            }
-            $crate::tensor::Format::Q4_0 => {
-                type $W = $crate::device::cpu::dot::stored::Q4_0;
-                $call
-            }
-        }
-    };
-}
-pub(super) use with_format;

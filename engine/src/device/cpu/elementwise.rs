@@ -6,7 +6,7 @@ use super::{
     parts,
     simd::{BLOCK, Simd, Task},
 };
-use crate::kernel::{RmsNorm, Rope, Step, Swiglu};
+use crate::kernel::{Activation, GELU_CUBIC, GELU_LINEAR, Gated, RmsNorm, Rope, Step};
 
 /// Numbers that are worth waking a worker for.
 const PART_NUMBERS: usize = 32 << 10;
@@ -22,7 +22,7 @@ pub fn rms_norm(
     out: &mut [f32],
 ) {
     let columns = norm.params.columns as usize;
-    let used = if norm.single { 1 } else { step.tokens as usize } * columns;
+    let used = if norm.single { 1 } else { step.tokens as usize } * norm.params.rows as usize * columns;
     let parts = parts::count(workers, used, PART_NUMBERS);
     parts::each_slice(workers, parts, columns, &mut out[..used], |first, out| {
         let x = &x[first * columns..][..out.len()];
@@ -77,21 +77,22 @@ fn add_squares<S: Simd>(simd: S, x: &[f32; BLOCK], sums: &mut S::Block) {
     }
 }
 
-/// [`Swiglu::twin`].
-pub fn swiglu(
+/// [`Gated::twin`].
+pub fn gated(
     workers: &dyn Workers,
     level: SimdLevel,
-    swiglu: &Swiglu,
+    gated: &Gated,
     step: Step,
     gate: &[f32],
     up: &[f32],
     out: &mut [f32],
 ) {
-    let used = (step.tokens * swiglu.params.columns) as usize;
+    let used = (step.tokens * gated.params.columns) as usize;
     let parts = parts::count(workers, used, PART_NUMBERS);
     parts::each_slice(workers, parts, BLOCK, &mut out[..used], |first, out| {
         let range = first * BLOCK..first * BLOCK + out.len();
-        level.run(Gate { gate: &gate[range.clone()], up: &up[range], out });
+        let gelu = gated.params.activation == Activation::GeluTanh as u32;
+        level.run(Gate { gate: &gate[range.clone()], up: &up[range], out, gelu });
     });
 }
 
@@ -99,6 +100,8 @@ struct Gate<'a> {
     gate: &'a [f32],
     up: &'a [f32],
     out: &'a mut [f32],
+    /// [`Activation::GeluTanh`] rather than silu.
+    gelu: bool,
 }
 
 impl Task for Gate<'_> {
@@ -108,21 +111,26 @@ impl Task for Gate<'_> {
         let (up_blocks, up_rest) = self.up.as_chunks::<BLOCK>();
         let (out_blocks, out_rest) = self.out.as_chunks_mut::<BLOCK>();
         for ((out, gate), up) in out_blocks.iter_mut().zip(gate_blocks).zip(up_blocks) {
-            open_gate(simd, gate, up, out);
+            open_gate(simd, self.gelu, gate, up, out);
         }
         let mut rest = [0.0; BLOCK];
-        open_gate(simd, &padded(gate_rest), &padded(up_rest), &mut rest);
+        open_gate(simd, self.gelu, &padded(gate_rest), &padded(up_rest), &mut rest);
         out_rest.copy_from_slice(&rest[..out_rest.len()]);
     }
 }
 
 #[inline(always)]
-fn open_gate<S: Simd>(simd: S, gate: &[f32; BLOCK], up: &[f32; BLOCK], out: &mut [f32; BLOCK]) {
+fn open_gate<S: Simd>(simd: S, gelu: bool, gate: &[f32; BLOCK], up: &[f32; BLOCK], out: &mut [f32; BLOCK]) {
     let (mut numbers, up) = (simd.load(gate), simd.load(up));
     for (number, up) in numbers.as_mut().iter_mut().zip(up.as_ref()) {
-        let negative = simd.sub(simd.splat(0.0), *number);
-        let silu = simd.div(*number, simd.add(simd.splat(1.0), simd.exp(negative)));
-        *number = simd.mul(silu, *up);
+        let mut slope = *number;
+        if gelu {
+            let square = simd.mul(*number, *number);
+            slope = simd.mul(*number, simd.mul_add(square, simd.splat(GELU_CUBIC), simd.splat(GELU_LINEAR)));
+        }
+        let negative = simd.sub(simd.splat(0.0), slope);
+        let opened = simd.div(*number, simd.add(simd.splat(1.0), simd.exp(negative)));
+        *number = simd.mul(opened, *up);
     }
     simd.store(numbers, out);
 }

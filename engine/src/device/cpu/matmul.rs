@@ -2,10 +2,11 @@
 
 use super::{
     SimdLevel, Workers,
-    dot::{Stored, dot1, padded, with_format},
+    dot::{dot1, padded},
     panel::{self, Panel, by_tiles},
     parts,
     simd::{BLOCK, Simd, Task},
+    stored::{Stored, with_format},
 };
 use crate::kernel::Matrix;
 

@@ -2,9 +2,10 @@
 
 use super::{
     SimdLevel, Workers,
-    dot::{Stored, dot1, dot4, with_format},
+    dot::{dot1, dot4},
     parts,
     simd::{Simd, Task},
+    stored::{Stored, with_format},
 };
 use crate::kernel::Matrix;
 

@@ -2,6 +2,7 @@
 
 mod attention;
 mod buffer;
+mod centred;
 mod check;
 mod dot;
 mod elementwise;
@@ -12,6 +13,7 @@ mod parts;
 mod run;
 mod simd;
 mod storage;
+mod stored;
 mod workers;
 
 pub use simd::SimdLevel;

@@ -3,8 +3,9 @@
 //! once as the registers hold sums for.
 
 use super::{
-    dot::{Stored, decode_rest, with_format},
+    dot::decode_rest,
     simd::{BLOCK, Simd},
+    stored::{Stored, with_format},
 };
 use crate::kernel::Matrix;
 
@@ -30,8 +31,9 @@ fn fill_from<S: Simd, W: Stored>(
     for (nth, columns) in panel.chunks_mut(BLOCK).enumerate() {
         for (row, numbers) in square.iter_mut().enumerate().take(rows) {
             let (blocks, rest) = W::blocks(weights.row(first_row + row));
-            match blocks.get(first_column / BLOCK + nth) {
-                Some(bytes) => simd.store(scaled::<S, W>(simd, bytes), numbers),
+            let part = first_column / BLOCK + nth;
+            match blocks.get(part / W::PARTS) {
+                Some(bytes) => simd.store(scaled::<S, W>(simd, bytes, part % W::PARTS), numbers),
                 None => *numbers = decode_rest::<W>(rest, columns.len()),
             }
         }
@@ -44,8 +46,8 @@ fn fill_from<S: Simd, W: Stored>(
 }
 
 #[inline(always)]
-fn scaled<S: Simd, W: Stored>(simd: S, bytes: &W::Bytes) -> S::Block {
-    let mut numbers = W::decode(simd, bytes);
+fn scaled<S: Simd, W: Stored>(simd: S, bytes: &W::Bytes, part: usize) -> S::Block {
+    let mut numbers = W::decode(simd, bytes, part);
     if W::SCALED {
         let scale = simd.splat(W::scale(simd, bytes));
         for number in numbers.as_mut() {

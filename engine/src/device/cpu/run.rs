@@ -1,6 +1,8 @@
 //! Executes the commands of a plan.
 
-use super::{SimdLevel, Workers, attention::attention, elementwise, matmul::matmul, matvec::matvec, storage::Storage};
+use super::{
+    SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage,
+};
 use crate::{kernel::Step, plan::Command};
 
 /// Runs one command of a checked plan. What copies a few numbers is left to the twins.
@@ -40,21 +42,29 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
                 attention(workers, level, command, step, inputs, out);
             });
         }
-        Command::Swiglu(swiglu) => {
-            storage.with_output(swiglu.out, |from, out| {
-                elementwise::swiglu(
-                    workers,
-                    level,
-                    swiglu,
-                    step,
-                    from.floats(swiglu.gate),
-                    from.floats(swiglu.up),
-                    out,
-                );
+        Command::Gated(gated) => {
+            storage.with_output(gated.out, |from, out| {
+                elementwise::gated(workers, level, gated, step, from.floats(gated.gate), from.floats(gated.up), out);
             });
         }
+        Command::AddBias(add) => storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.bias), x)),
+        Command::Scale(scale) => storage.with_output(scale.x, |_, x| scale.twin(step, x)),
         Command::LastRow(last) => {
             storage.with_output(last.out, |from, out| last.twin(step, from.floats(last.x), out));
+        }
+        Command::LayerNorm(norm) => {
+            storage.with_output(norm.out, |from, out| {
+                let inputs = [norm.x, norm.weight, norm.bias].map(|id| from.floats(id));
+                centred::normalise(workers, level, norm, step, inputs, out);
+            });
+        }
+        Command::Gelu(gelu) => {
+            storage.with_output(gelu.out, |from, out| {
+                centred::gelu(workers, level, gelu, step, from.floats(gelu.x), out);
+            });
+        }
+        Command::AddRows(add) => {
+            storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
         }
     }
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::{
     Error, Result,
+    device::UPLOAD_ROWS,
     plan::{Program, Slots, TensorDecl, TensorKind},
-    quant,
+    quant::{self, GpuLayout},
     tensor::{Format, TensorId},
 };
 
@@ -17,7 +18,8 @@ const PART_ELEMENTS_MAX: u64 = 1 << 31;
 
 /// Some rows of a matrix.
 pub struct Part {
-    /// All numbers of the rows, then from `scales_word` on their scales, if the format has any.
+    /// The format's table, if it has one, all numbers of the rows, then from `scales_word` on their scales, if the format
+    /// has any.
     pub buffer: wgpu::Buffer,
     /// The first row, in the matrix.
     pub first_row: u64,
@@ -105,7 +107,7 @@ impl Buffers {
         };
         let row_bytes = format.row_bytes(*columns).unwrap_or(0);
         let count = rows.end.saturating_sub(rows.start);
-        if rows.end > *all_rows || !rows.start.is_multiple_of(2) || bytes.len() as u64 != count * row_bytes {
+        if rows.end > *all_rows || !rows.start.is_multiple_of(UPLOAD_ROWS) || bytes.len() as u64 != count * row_bytes {
             return Err(Error::invalid("rows", format!("{rows:?} with {} bytes do not fit %{}", bytes.len(), id.0)));
         }
         for part in parts {
@@ -118,13 +120,12 @@ impl Buffers {
             let packed =
                 quant::repack(*format, *columns as usize, &bytes[from..from + ((end - start) * row_bytes) as usize]);
             let row = start - part.first_row;
-            write(queue, &part.buffer, row * quant_row_bytes(*format, *columns), packed.quants);
-            write(
-                queue,
-                &part.buffer,
-                u64::from(part.scales_word) * 4 + row * scale_row_bytes(*format, *columns),
-                packed.scales,
-            );
+            let layout = RowLayout::of(*format, *columns);
+            if row == 0 {
+                write(queue, &part.buffer, 0, bytemuck::cast_slice(layout.table).to_vec());
+            }
+            write(queue, &part.buffer, layout.table_bytes() + row * layout.quants_bytes, packed.quants);
+            write(queue, &part.buffer, u64::from(part.scales_word) * 4 + row * layout.scales_bytes, packed.scales);
         }
         self.unflushed_bytes += bytes.len() as u64;
         if self.unflushed_bytes >= FLUSH_BYTES {
@@ -146,41 +147,53 @@ fn write(queue: &wgpu::Queue, buffer: &wgpu::Buffer, at: u64, mut bytes: Vec<u8>
     queue.write_buffer(buffer, at, &bytes);
 }
 
-/// Bytes of a row's numbers on the device.
-fn quant_row_bytes(format: Format, columns: u64) -> u64 {
-    match format {
-        Format::F32 => columns * 4,
-        Format::F16 | Format::BF16 => columns * 2,
-        Format::Q8_0 => columns,
-        Format::Q4_0 => columns / 2,
-    }
+/// How a matrix lies on the device.
+struct RowLayout {
+    /// In front of each part's rows.
+    table: &'static [u16],
+    /// Bytes of a row's numbers.
+    quants_bytes: u64,
+    /// Bytes of a row's scales.
+    scales_bytes: u64,
 }
 
-/// Bytes of a row's scales on the device.
-fn scale_row_bytes(format: Format, columns: u64) -> u64 {
-    match format {
-        Format::F32 | Format::F16 | Format::BF16 => 0,
-        Format::Q8_0 | Format::Q4_0 => columns / 32 * 2,
+impl RowLayout {
+    fn of(format: Format, columns: u64) -> Self {
+        let layout = GpuLayout::of(format);
+        let blocks = columns / format.block_elements() as u64;
+        Self {
+            table: layout.table,
+            quants_bytes: blocks * layout.quant_bytes as u64,
+            scales_bytes: blocks * layout.scale_bytes() as u64,
+        }
+    }
+
+    fn table_bytes(&self) -> u64 {
+        size_of_val(self.table) as u64
     }
 }
 
 fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding_bytes: u64) -> Result<Vec<Part>> {
-    let quants = quant_row_bytes(format, tensor.columns);
-    let scales = scale_row_bytes(format, tensor.columns);
-    // An even number of rows, so that every part's scales begin on a whole word.
-    let rows_max =
-        (max_binding_bytes.saturating_sub(4) / (quants + scales)).min(PART_ELEMENTS_MAX / tensor.columns) & !1;
+    let layout = RowLayout::of(format, tensor.columns);
+    let row_bytes = layout.quants_bytes + layout.scales_bytes;
+    // Besides rows: the table, and what fills up the last words of both sections.
+    let other_bytes = layout.table_bytes() + 8;
+    // A multiple of rows at which uploads may begin, so that every part's scales begin on a whole word.
+    let rows_max = (max_binding_bytes.saturating_sub(other_bytes) / row_bytes).min(PART_ELEMENTS_MAX / tensor.columns)
+        / UPLOAD_ROWS
+        * UPLOAD_ROWS;
     if rows_max == 0 {
-        check_binding(&tensor.label, 2 * (quants + scales) + 4, max_binding_bytes)?;
+        check_binding(&tensor.label, UPLOAD_ROWS.min(tensor.rows) * row_bytes + other_bytes, max_binding_bytes)?;
     }
+    let rows_max = rows_max.max(UPLOAD_ROWS);
     let mut parts = Vec::new();
     let mut first_row = 0;
     while first_row < tensor.rows {
         let rows = rows_max.min(tensor.rows - first_row);
-        let quants_bytes = (quants * rows).next_multiple_of(4);
-        let bytes = quants_bytes + (scales * rows).next_multiple_of(4);
+        let scales_at = (layout.table_bytes() + layout.quants_bytes * rows).next_multiple_of(4);
+        let bytes = scales_at + (layout.scales_bytes * rows).next_multiple_of(4);
         let buffer = storage(device, &tensor.label, bytes);
-        parts.push(Part { buffer, first_row, rows, scales_word: (quants_bytes / 4) as u32 });
+        parts.push(Part { buffer, first_row, rows, scales_word: (scales_at / 4) as u32 });
         first_row += rows;
     }
     Ok(parts)

@@ -160,8 +160,13 @@ fn sketch<'a>(index: usize, command: &Command, buffers: &'a Buffers) -> Vec<Sket
         Command::Rope(command) => whole(bytes_of(&command.params)),
         Command::KvWrite(command) => whole(bytes_of(&command.params)),
         Command::Attention(command) => whole(bytes_of(&command.params)),
-        Command::Swiglu(command) => whole(bytes_of(&command.params)),
+        Command::Gated(command) => whole(bytes_of(&command.params)),
+        Command::AddBias(command) => whole(bytes_of(&command.params)),
+        Command::Scale(command) => whole(bytes_of(&command.params)),
         Command::LastRow(command) => whole(bytes_of(&command.params)),
+        Command::LayerNorm(command) => whole(bytes_of(&command.params)),
+        Command::Gelu(command) => whole(bytes_of(&command.params)),
+        Command::AddRows(command) => whole(bytes_of(&command.params)),
     }
 }
 
@@ -215,7 +220,12 @@ fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
         Command::Rope(command) => command.groups(tokens),
         Command::KvWrite(command) => command.groups(tokens),
         Command::Attention(command) => command.groups(tokens),
-        Command::Swiglu(command) => command.groups(tokens),
+        Command::Gated(command) => command.groups(tokens),
+        Command::AddBias(command) => command.groups(tokens),
+        Command::Scale(command) => command.groups(tokens),
         Command::LastRow(command) => command.groups(),
+        Command::LayerNorm(command) => command.groups(tokens),
+        Command::Gelu(command) => command.groups(tokens),
+        Command::AddRows(command) => command.groups(tokens),
     }
 }

@@ -13,6 +13,7 @@
 
 mod header;
 mod split;
+mod types;
 mod value;
 mod write;
 
@@ -23,7 +24,7 @@ pub use write::{GgufTensor, write_gguf};
 use std::rc::Rc;
 
 use super::{ByteSource, Catalog, Folder, TensorInfo, UnsupportedTensor, catalog::stored_bytes};
-use crate::{Error, Result, tensor::Format};
+use crate::{Error, Result};
 use header::{Header, Stop, TensorEntry};
 
 /// How much of the file is read first.
@@ -116,13 +117,9 @@ fn read_alignment(metadata: &GgufMetadata) -> Result<u64> {
 /// Checks one entry against its own figures and the file's length.
 fn to_tensor(file: &str, file_bytes: u64, entry: TensorEntry, alignment: u64, data_start: u64) -> Result<TensorInfo> {
     let TensorEntry { name, shape, type_id, offset } = entry;
-    let format = match type_id {
-        0 => Format::F32,
-        1 => Format::F16,
-        2 => Format::Q4_0,
-        8 => Format::Q8_0,
-        30 => Format::BF16,
-        _ => return Err(Error::UnsupportedFormat { tensor: name, format: type_name(type_id) }),
+    let format = match types::format_of(type_id) {
+        Ok(format) => format,
+        Err(format) => return Err(Error::UnsupportedFormat { tensor: name, format }),
     };
     let len_bytes = stored_bytes(&shape, format).ok_or_else(|| {
         let reason = format!("the tensor {name:?} cannot be {format} of shape {shape:?}");
@@ -151,39 +148,4 @@ fn check_overlap(file: &str, catalog: &Catalog, source: usize) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// GGML's name for a tensor's type.
-fn type_name(type_id: u32) -> String {
-    let name = match type_id {
-        3 => "Q4_1",
-        6 => "Q5_0",
-        7 => "Q5_1",
-        9 => "Q8_1",
-        10 => "Q2_K",
-        11 => "Q3_K",
-        12 => "Q4_K",
-        13 => "Q5_K",
-        14 => "Q6_K",
-        15 => "Q8_K",
-        16 => "IQ2_XXS",
-        17 => "IQ2_XS",
-        18 => "IQ3_XXS",
-        19 => "IQ1_S",
-        20 => "IQ4_NL",
-        21 => "IQ3_S",
-        22 => "IQ2_S",
-        23 => "IQ4_XS",
-        24 => "I8",
-        25 => "I16",
-        26 => "I32",
-        27 => "I64",
-        28 => "F64",
-        29 => "IQ1_M",
-        34 => "TQ1_0",
-        35 => "TQ2_0",
-        39 => "MXFP4",
-        _ => return format!("GGML type {type_id}"),
-    };
-    name.to_owned()
 }

@@ -1,6 +1,6 @@
 //! Writes a small GGUF file in memory: for tests, and to hand a model of the project to other programs.
 
-use super::{DEFAULT_ALIGNMENT, GgufArray, GgufMetadata, GgufValue};
+use super::{DEFAULT_ALIGNMENT, GgufArray, GgufMetadata, GgufValue, types::type_of};
 use crate::tensor::Format;
 
 /// A tensor to write.
@@ -32,7 +32,7 @@ pub fn write_gguf(metadata: &GgufMetadata, tensors: &[GgufTensor]) -> Vec<u8> {
         write_string(&mut out, &tensor.name);
         out.extend((tensor.shape.len() as u32).to_le_bytes());
         out.extend(tensor.shape.iter().rev().flat_map(|side| side.to_le_bytes()));
-        out.extend(type_id(tensor.format).to_le_bytes());
+        out.extend(type_of(tensor.format).to_le_bytes());
         out.extend(offset.to_le_bytes());
         offset += (tensor.bytes.len() as u64).next_multiple_of(DEFAULT_ALIGNMENT);
     }
@@ -42,17 +42,6 @@ pub fn write_gguf(metadata: &GgufMetadata, tensors: &[GgufTensor]) -> Vec<u8> {
     }
     pad(&mut out);
     out
-}
-
-/// GGML's number for a format.
-fn type_id(format: Format) -> u32 {
-    match format {
-        Format::F32 => 0,
-        Format::F16 => 1,
-        Format::Q4_0 => 2,
-        Format::Q8_0 => 8,
-        Format::BF16 => 30,
-    }
 }
 
 fn pad(out: &mut Vec<u8>) {

@@ -1,50 +1,186 @@
-//! `tojson` as transformers defines it: Python's notation, nothing escaped for HTML.
+//! `tojson` as transformers defines it: Python's `json.dumps`, nothing escaped for HTML.
 
-use std::io;
+use std::fmt::Write;
 
 use minijinja::{
-    Error, ErrorKind, Value,
-    value::{Kwargs, ViaDeserialize},
+    Error, ErrorKind, State, Value,
+    value::{Kwargs, ValueKind},
 };
-use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-/// The filter. Of Python's options `indent` and `sort_keys` are honoured; `ensure_ascii` and `separators` are accepted.
-pub(super) fn to_json(value: ViaDeserialize<serde_json::Value>, options: Kwargs) -> Result<Value, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let sort_keys: Option<bool> = options.get("sort_keys")?;
-    let _: (Option<Value>, Option<Value>) = (options.get("ensure_ascii")?, options.get("separators")?);
-    options.assert_all_used()?;
-    let mut value = value.0;
-    if sort_keys == Some(true) {
-        value.sort_all_objects();
-    }
-    let text = match indent {
-        None => write(&value, Spaced),
-        Some(width) => write(&value, PrettyFormatter::with_indent(" ".repeat(width.min(16)).as_bytes())),
+use super::python;
+
+/// Deeper values are refused: each level takes a frame of the stack.
+const DEPTH_MAX: usize = 128;
+/// What writing a byte costs, as a fraction of a step of the template.
+const BYTES_A_STEP: usize = 64;
+
+/// The filter: `tojson(ensure_ascii=False, indent=None, separators=None, sort_keys=False)`.
+pub(super) fn to_json(
+    state: &State,
+    value: &Value,
+    ensure_ascii: Option<Value>,
+    indent: Option<Value>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let given = |positional: Option<Value>, name: &str| match positional {
+        Some(value) => Ok(Some(value)),
+        None => options.get::<Option<Value>>(name),
     };
-    text.map(Value::from).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+    let ensure_ascii = given(ensure_ascii, "ensure_ascii")?.is_some_and(|value| value.is_true());
+    let indent =
+        given(indent, "indent")?.filter(|value| !value.is_none()).map(|value| indentation(&value)).transpose()?;
+    let separators: Option<Value> = options.get("separators")?;
+    let sort_keys = options.get::<Option<Value>>("sort_keys")?.is_some_and(|value| value.is_true());
+    options.assert_all_used()?;
+    let (item, key) = match separators.filter(|value| !value.is_none()) {
+        Some(pair) => (text_of(&pair.get_item_by_index(0)?)?, text_of(&pair.get_item_by_index(1)?)?),
+        None => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
+    };
+    let mut writer = Writer { state, text: String::new(), charged: 0, ensure_ascii, indent, item, key, sort_keys };
+    writer.value(value, 0)?;
+    Ok(Value::from(writer.text))
 }
 
-fn write(value: &serde_json::Value, formatter: impl Formatter) -> serde_json::Result<String> {
-    let mut bytes = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut bytes, formatter))?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Spaces, or any text that Python would take for `indent`.
+fn indentation(value: &Value) -> Result<String, Error> {
+    match value.as_str() {
+        Some(text) => Ok(text.to_owned()),
+        None => Ok(" ".repeat(usize::try_from(value.clone())?.min(64))),
+    }
 }
 
-/// Python's `json.dumps` puts a space behind each comma and colon.
-struct Spaced;
+fn text_of(value: &Value) -> Result<String, Error> {
+    value.as_str().map(str::to_owned).ok_or_else(|| refused("separators are texts"))
+}
 
-impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+fn refused(reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::BadSerialization, reason.into())
+}
+
+struct Writer<'a, 'template, 'env> {
+    state: &'a State<'template, 'env>,
+    text: String,
+    /// How much of `text` has been paid for.
+    charged: usize,
+    ensure_ascii: bool,
+    indent: Option<String>,
+    item: String,
+    key: String,
+    sort_keys: bool,
+}
+
+impl Writer<'_, '_, '_> {
+    fn value(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        if depth > DEPTH_MAX {
+            return Err(refused(format!("more than {DEPTH_MAX} levels")));
+        }
+        let grown = (self.text.len() - self.charged) / BYTES_A_STEP;
+        self.state.consume_fuel(grown as u64)?;
+        self.charged += grown * BYTES_A_STEP;
+        match value.kind() {
+            ValueKind::None => self.text.push_str("null"),
+            ValueKind::Bool => self.text.push_str(if value.is_true() { "true" } else { "false" }),
+            ValueKind::Number => self.text.push_str(&number(value)),
+            ValueKind::String => self.string(value.as_str().unwrap_or_default()),
+            ValueKind::Seq => self.sequence(value, depth)?,
+            ValueKind::Map => self.map(value, depth)?,
+            ValueKind::Plain if let Some(python::Extreme(number)) = value.downcast_object_ref() => {
+                self.text.push_str(&python::float(*number));
+            }
+            kind => return Err(refused(format!("an object of type {kind} is not JSON serializable"))),
+        }
+        Ok(())
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        if first { Ok(()) } else { writer.write_all(b", ") }
+    fn sequence(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        self.text.push('[');
+        let mut is_empty = true;
+        for item in value.try_iter()? {
+            self.begin_item(is_empty, depth + 1);
+            is_empty = false;
+            self.value(&item, depth + 1)?;
+        }
+        self.end(']', is_empty, depth);
+        Ok(())
     }
 
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
+    fn map(&mut self, value: &Value, depth: usize) -> Result<(), Error> {
+        let mut keys: Vec<Value> = value.try_iter()?.collect();
+        if self.sort_keys {
+            keys.sort();
+        }
+        self.text.push('{');
+        let is_empty = keys.is_empty();
+        for (index, key) in keys.iter().enumerate() {
+            self.begin_item(index == 0, depth + 1);
+            match key.kind() {
+                ValueKind::String => self.string(key.as_str().unwrap_or_default()),
+                ValueKind::None => self.text.push_str("\"null\""),
+                ValueKind::Bool => self.text.push_str(if key.is_true() { "\"true\"" } else { "\"false\"" }),
+                ValueKind::Number => self.string(&number(key)),
+                kind => return Err(refused(format!("a key cannot be of type {kind}"))),
+            }
+            let separator = self.key.clone();
+            self.text.push_str(&separator);
+            self.value(&value.get_item(key)?, depth + 1)?;
+        }
+        self.end('}', is_empty, depth);
+        Ok(())
+    }
+
+    fn begin_item(&mut self, is_first: bool, depth: usize) {
+        if !is_first {
+            self.text.push_str(&self.item);
+        }
+        self.line(depth);
+    }
+
+    fn end(&mut self, bracket: char, is_empty: bool, depth: usize) {
+        if !is_empty {
+            self.line(depth);
+        }
+        self.text.push(bracket);
+    }
+
+    fn line(&mut self, depth: usize) {
+        if let Some(indent) = &self.indent {
+            self.text.push('\n');
+            (0..depth).for_each(|_| self.text.push_str(indent));
+        }
+    }
+
+    fn string(&mut self, text: &str) {
+        self.text.push('"');
+        for character in text.chars() {
+            match character {
+                '"' => self.text.push_str("\\\""),
+                '\\' => self.text.push_str("\\\\"),
+                '\n' => self.text.push_str("\\n"),
+                '\r' => self.text.push_str("\\r"),
+                '\t' => self.text.push_str("\\t"),
+                '\u{8}' => self.text.push_str("\\b"),
+                '\u{c}' => self.text.push_str("\\f"),
+                character if character < ' ' || (self.ensure_ascii && !character.is_ascii()) => {
+                    for unit in character.encode_utf16(&mut [0; 2]) {
+                        // Writing to a string cannot fail.
+                        let _ = write!(self.text, "\\u{unit:04x}");
+                    }
+                }
+                character => self.text.push(character),
+            }
+        }
+        self.text.push('"');
+    }
+}
+
+/// A number as Python's JSON writes it.
+fn number(value: &Value) -> String {
+    match f64::try_from(value.clone()) {
+        Ok(float) if !value.is_integer() => match float {
+            float if float.is_nan() => "NaN".to_owned(),
+            float if float.is_infinite() => if float > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+            float => python::float(float),
+        },
+        _ => value.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use hearth_engine::protocol::{DeviceChoice, LoadRequest, Sampling};
+use hearth_engine::protocol::{self, DeviceChoice, LoadRequest, Sampling};
 
 /// Runs language models on this machine's GPU or CPU.
 #[derive(Parser)]
@@ -77,6 +77,8 @@ pub enum Command {
     Chat(Chat),
     /// Continue a text as it is, without a chat template
     Complete(Complete),
+    /// Turn texts into vectors, with an embedding model
+    Embed(Embed),
     /// Show the tokens of a text
     Tokenize(Tokenize),
     /// Show what this machine can do
@@ -159,6 +161,51 @@ impl Generation {
             top_p: self.top_p.unwrap_or(default.top_p),
             min_p: self.min_p.unwrap_or(default.min_p),
             seed: self.seed,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct Embed {
+    /// A text; `-` reads one from standard input. Without any, a pipe is read, one text a line
+    #[arg(value_name = "TEXT")]
+    pub texts: Vec<String>,
+    /// A file with one text a line; `-` is standard input. Empty lines are passed over
+    #[arg(long, value_name = "FILE", conflicts_with = "texts")]
+    pub file: Option<PathBuf>,
+    /// How the vectors of a text's tokens become one [default: as the model was trained]
+    #[arg(long, value_enum)]
+    pub pooling: Option<Pooling>,
+    /// Leave the vectors as long as they are, rather than of length 1
+    #[arg(long)]
+    pub no_normalize: bool,
+    /// Refuse a text that is too long for the model, rather than cut it
+    #[arg(long)]
+    pub no_truncate: bool,
+    /// The texts are questions: put before them what the model wants there
+    #[arg(long, conflicts_with = "document")]
+    pub query: bool,
+    /// The texts are passages to be found: put before them what the model wants there
+    #[arg(long)]
+    pub document: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Pooling {
+    /// The mean of all tokens
+    Mean,
+    /// The first token
+    Cls,
+    /// The last token
+    Last,
+}
+
+impl From<Pooling> for protocol::Pooling {
+    fn from(pooling: Pooling) -> Self {
+        match pooling {
+            Pooling::Mean => Self::Mean,
+            Pooling::Cls => Self::Cls,
+            Pooling::Last => Self::Last,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod chat;
+mod embed;
 mod evaluate;
 mod inspect;
 mod interrupt;
@@ -57,6 +58,10 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
     match &cli.command {
         Command::Chat(chat) => chat::chat(&start()?, chat, global, output),
         Command::Complete(complete) => chat::complete(&start()?, complete, global, output),
+        Command::Embed(embed) => {
+            let texts = embed::texts(embed, global)?;
+            embed::embed(&start()?, texts, embed, global, output)
+        }
         Command::Tokenize(tokenize) => tokenize::tokenize(&models, tokenize, global, output),
         Command::Probe => probe::probe(&start()?, output),
         Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),

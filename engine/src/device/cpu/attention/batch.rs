@@ -39,6 +39,13 @@ pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: &[f32
     }
     for (nth, (keys, values)) in keys.chunks(TILE * head_dim).zip(values.chunks(TILE * head_dim)).enumerate() {
         let (start, count) = (nth * TILE, keys.len() / head_dim);
+        // Tokens before the tile see nothing of it, unless all see all; nor do those whose window begins behind it.
+        let first_token = if group.end > 0 { 0 } else { start.saturating_sub(group.position) };
+        let tokens = (start + count).saturating_add(group.window - 1).saturating_sub(group.position);
+        let (mut index, end) = (first_token * group.heads, group.count.min(tokens.saturating_mul(group.heads)));
+        if index >= end {
+            continue;
+        }
         let matrix = Matrix { format: Format::F32, columns: head_dim, bytes: bytemuck::cast_slice(keys) };
         for (half, panel) in key_panels.chunks_exact_mut(head_dim).enumerate().take(count.div_ceil(BLOCK)) {
             panel::fill(simd, matrix, half * BLOCK, 0, panel);
@@ -47,9 +54,7 @@ pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: &[f32
             copy_values(values, head_dim, part * BLOCK, panel);
         }
         let tile = Tile { start, count, keys: &key_panels, values: &value_panels[..parts * count] };
-        // Tokens before the tile see nothing of it.
-        let mut index = start.saturating_sub(group.position) * group.heads;
-        by_tiles!(S, group.count - index, QUERIES => {
+        by_tiles!(S, end - index, QUERIES => {
             look::<S, QUERIES>(simd, piece, group, index, &tile, &mut seen);
             index += QUERIES;
         });
@@ -83,7 +88,7 @@ fn look<S: Simd, const QUERIES: usize>(
     seen: &mut [Seen],
 ) {
     let head_dim = group.head_dim;
-    let mut queries = [Query { start: 0, visible: 0 }; QUERIES];
+    let mut queries = [Query { start: 0, first: 0, visible: 0 }; QUERIES];
     let mut x: [&[f32]; QUERIES] = [&[]; QUERIES];
     for nth in 0..QUERIES {
         queries[nth] = group.query(first + nth);
@@ -102,8 +107,8 @@ fn look<S: Simd, const QUERIES: usize>(
     let mut shrinks = [0.0; QUERIES];
     let mut shares: [&[f32]; QUERIES] = [&[]; QUERIES];
     for (nth, scores) in scores.iter_mut().enumerate() {
-        let count = queries[nth].visible.saturating_sub(tile.start).min(TILE);
-        shrinks[nth] = share(simd, scores, count, &mut seen[first + nth]);
+        let softcap = piece.attention.params.softcap;
+        shrinks[nth] = share(simd, scores, tile.start, queries[nth], softcap, &mut seen[first + nth]);
         shares[nth] = &scores[..tile.count];
     }
     for (part, panel) in tile.values.chunks_exact(tile.count).enumerate() {

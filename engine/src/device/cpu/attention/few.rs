@@ -3,8 +3,9 @@
 use super::{Group, Piece, Seen, TILE, share};
 use crate::{
     device::cpu::{
-        dot::{dot1, dot4, padded, stored},
+        dot::{dot1, dot4, padded},
         simd::{BLOCK, Simd},
+        stored,
     },
     kernel::HEAD_DIM_MAX,
 };
@@ -35,7 +36,8 @@ fn answer<S: Simd, const QUERIES: usize>(
     keys: &[f32],
     values: &[f32],
 ) {
-    let (scale, head_dim) = (piece.attention.params.scale, group.head_dim);
+    let params = piece.attention.params;
+    let (scale, softcap, head_dim) = (params.scale, params.softcap, group.head_dim);
     let mut queries = [group.query(first); QUERIES];
     let mut x: [&[f32]; QUERIES] = [&[]; QUERIES];
     for nth in 0..QUERIES {
@@ -46,13 +48,13 @@ fn answer<S: Simd, const QUERIES: usize>(
     let mut seen = [Seen::NOTHING; QUERIES];
     let mut mixed: [Mixed; QUERIES] = [[0.0; HEAD_DIM_MAX as usize]; QUERIES];
     let tiles = keys[..span].chunks(TILE * head_dim).zip(values[..span].chunks(TILE * head_dim));
-    for (tile, (keys, values)) in tiles.enumerate() {
+    // What lies before the window of the first is beyond that of the others too.
+    for (tile, (keys, values)) in tiles.enumerate().skip(queries[0].first / TILE) {
         let mut scores = [[f32::MIN; TILE]; QUERIES];
         let mut shares = [[0.0; QUERIES]; TILE];
         for query in 0..QUERIES {
             score(simd, x[query], keys, scale, &mut scores[query]);
-            let count = queries[query].visible.saturating_sub(tile * TILE).min(TILE);
-            let shrink = share(simd, &mut scores[query], count, &mut seen[query]);
+            let shrink = share(simd, &mut scores[query], tile * TILE, queries[query], softcap, &mut seen[query]);
             for mixed in &mut mixed[query][..head_dim] {
                 *mixed *= shrink;
             }

@@ -1,4 +1,4 @@
-//! Causal attention over the cache, in tiles of positions with a running maximum and sum (Milakov and Gimelshein
+//! Attention over the cache, in tiles of positions with a running maximum and sum (Milakov and Gimelshein
 //! 2018; Dao et al. 2022), for a few queries at once that share a key head.
 
 mod batch;
@@ -8,7 +8,7 @@ use super::{
     SimdLevel, Workers, parts,
     simd::{BLOCK, Simd, Task},
 };
-use crate::kernel::{Attention, Step};
+use crate::kernel::{Attention, Step, TANH_MAX, TANH_P, TANH_Q};
 
 /// Positions of a tile.
 const TILE: usize = 2 * BLOCK;
@@ -39,7 +39,9 @@ pub fn attention(
         let queries = &queries[first * unit..][..out.len()];
         let (token, kv_head) = if tokens == 1 { (0, first) } else { (first, 0) };
         let position = step.position as usize + token;
-        level.run(Piece { attention, batch: tokens >= BATCH_TOKENS, position, kv_head, queries, keys, values, out });
+        let end = step.position as usize + tokens;
+        let batch = tokens >= BATCH_TOKENS;
+        level.run(Piece { attention, batch, position, end, kv_head, queries, keys, values, out });
     });
 }
 
@@ -50,6 +52,8 @@ struct Piece<'a> {
     batch: bool,
     /// Of the first token.
     position: usize,
+    /// Behind the step's last token.
+    end: usize,
     /// The first.
     kv_head: usize,
     /// (tokens, heads, head_dim).
@@ -65,7 +69,9 @@ struct Piece<'a> {
 struct Query {
     /// Where it begins, and its output.
     start: usize,
-    /// How many positions it sees.
+    /// The first position that it sees.
+    first: usize,
+    /// Behind the last.
     visible: usize,
 }
 
@@ -83,6 +89,10 @@ struct Group {
     position: usize,
     /// Queries of all tokens.
     count: usize,
+    /// How many positions a query sees at most, its own the last.
+    window: usize,
+    /// Behind the step's last token if all queries see so far; 0 if each sees as far as its own.
+    end: usize,
 }
 
 impl Group {
@@ -90,7 +100,8 @@ impl Group {
     fn query(&self, index: usize) -> Query {
         let token = index / self.heads;
         let start = token * self.row + self.first + index % self.heads * self.head_dim;
-        Query { start, visible: self.position + token + 1 }
+        let behind = self.position + token + 1;
+        Query { start, first: behind.saturating_sub(self.window), visible: behind.max(self.end) }
     }
 }
 
@@ -103,10 +114,14 @@ impl Task for Piece<'_> {
         let row = self.queries.len().min(params.heads as usize * head_dim);
         let tokens = self.queries.len() / row;
         let cache = params.context as usize * head_dim;
+        let window = if params.window > 0 { params.window as usize } else { usize::MAX };
+        let end = if params.causal == 1 { 0 } else { self.end };
         for nth in 0..row / (heads * head_dim) {
             let first = nth * heads * head_dim;
-            let group = Group { first, row, heads, head_dim, position: self.position, count: tokens * heads };
-            let seen = (self.kv_head + nth) * cache..(self.kv_head + nth) * cache + (self.position + tokens) * head_dim;
+            let (position, count) = (self.position, tokens * heads);
+            let group = Group { first, row, heads, head_dim, position, count, window, end };
+            let start = (self.kv_head + nth) * cache;
+            let seen = start..start + (position + tokens).max(end) * head_dim;
             let (keys, values) = (&self.keys[seen.clone()], &self.values[seen]);
             if self.batch {
                 batch::attend(simd, &mut self, group, keys, values);
@@ -130,9 +145,24 @@ impl Seen {
     const NOTHING: Self = Self { highest: f32::NEG_INFINITY, total: 0.0 };
 }
 
-/// Turns a tile's scores into shares; only `count` of them are seen. Returns by how much what was seen before shrinks.
+/// Turns a tile's scores into shares; only those of `query` are seen. Returns by how much what was seen before shrinks.
 #[inline(always)]
-fn share<S: Simd>(simd: S, scores: &mut [f32; TILE], count: usize, seen: &mut Seen) -> f32 {
+fn share<S: Simd>(
+    simd: S,
+    scores: &mut [f32; TILE],
+    tile_start: usize,
+    query: Query,
+    softcap: f32,
+    seen: &mut Seen,
+) -> f32 {
+    let count = query.visible.saturating_sub(tile_start).min(TILE);
+    let skipped = query.first.saturating_sub(tile_start).min(count);
+    if softcap > 0.0 {
+        for block in scores.as_chunks_mut::<BLOCK>().0 {
+            cap(simd, block, softcap);
+        }
+    }
+    scores[..skipped].fill(f32::MIN);
     scores[count..].fill(f32::MIN);
     let (blocks, _) = scores.as_chunks_mut::<BLOCK>();
     let mut highest = simd.splat(seen.highest);
@@ -150,6 +180,7 @@ fn share<S: Simd>(simd: S, scores: &mut [f32; TILE], count: usize, seen: &mut Se
         }
         simd.store(numbers, block);
     }
+    scores[..skipped].fill(0.0);
     scores[count..].fill(0.0);
     for block in scores.as_chunks::<BLOCK>().0 {
         for shares in simd.load(block).as_ref() {
@@ -160,4 +191,24 @@ fn share<S: Simd>(simd: S, scores: &mut [f32; TILE], count: usize, seen: &mut Se
     seen.highest = highest;
     seen.total = seen.total * shrink + simd.sum(total);
     shrink
+}
+
+/// [`crate::kernel::softcap`] of each number.
+#[inline(always)]
+fn cap<S: Simd>(simd: S, numbers: &mut [f32; BLOCK], softcap: f32) {
+    let mut block = simd.load(numbers);
+    for number in block.as_mut() {
+        let x = simd.div(*number, simd.splat(softcap));
+        let x = simd.min(simd.splat(TANH_MAX), simd.max(simd.splat(-TANH_MAX), x));
+        let square = simd.mul(x, x);
+        let (mut p, mut q) = (simd.splat(0.0), simd.splat(0.0));
+        for term in TANH_P {
+            p = simd.mul_add(p, square, simd.splat(term));
+        }
+        for term in TANH_Q {
+            q = simd.mul_add(q, square, simd.splat(term));
+        }
+        *number = simd.mul(simd.splat(softcap), simd.div(simd.mul(x, p), q));
+    }
+    simd.store(block, numbers);
 }

@@ -2,6 +2,7 @@
 //! what the target's base instructions allow.
 
 use super::{BLOCK, Simd};
+use crate::quant::f16_to_f32;
 
 const LANES: usize = 4;
 
@@ -19,17 +20,6 @@ fn map2(a: Vector, b: Vector, operation: impl Fn(f32, f32) -> f32) -> Vector {
 #[inline(always)]
 fn block(number: impl Fn(usize) -> f32) -> [Vector; BLOCK / LANES] {
     std::array::from_fn(|vector| std::array::from_fn(|lane| number(vector * LANES + lane)))
-}
-
-/// Binary16 to binary32. Moving the bits up by 13 leaves an exponent that is too small by 112: a product puts it
-/// right, for subnormal numbers too. Infinities and what is not a number need their exponent set by hand.
-#[inline(always)]
-pub fn f16_to_f32(bits: u16) -> f32 {
-    let magnitude = u32::from(bits & 0x7fff);
-    let sign = u32::from(bits & 0x8000) << 16;
-    let value = f32::from_bits(magnitude << 13) * f32::from_bits((127 + 112) << 23);
-    let special = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
-    f32::from_bits(value.to_bits() | special | sign)
 }
 
 impl Simd for Scalar {

@@ -203,6 +203,6 @@ impl Simd for Simd128 {
 
     #[inline(always)]
     fn f16(self, bits: [u8; 2]) -> f32 {
-        super::scalar::f16_to_f32(u16::from_le_bytes(bits))
+        crate::quant::f16_to_f32(u16::from_le_bytes(bits))
     }
 }

@@ -1,0 +1,95 @@
+"""Writes small, whole files for the fuzzers to start from.
+
+    pip install gguf numpy && python seeds.py
+
+They go to `corpus/<target>/`, which is not kept. Small, because a fuzzer that changes a byte of a large tensor learns
+nothing.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+FIXTURES = HERE.parent / "tests" / "fixtures"
+TENSORS = {
+    "token_embd": (16, 8), "output_norm": (8,), "blk.0.attn_norm": (8,), "blk.0.attn_q": (8, 8), "blk.0.attn_k": (4, 8),
+    "blk.0.attn_v": (4, 8), "blk.0.attn_output": (8, 8), "blk.0.ffn_norm": (8,), "blk.0.ffn_gate": (16, 8),
+    "blk.0.ffn_up": (16, 8), "blk.0.ffn_down": (8, 16),
+}
+
+
+def folder(target):
+    path = HERE / "corpus" / target
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def write_gguf(path, kind):
+    """A decoder of one layer whose tokenizer is of that kind."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(32)
+    writer.add_embedding_length(8)
+    writer.add_feed_forward_length(16)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_tokenizer_model(kind)
+    tokens = ["<unk>", "<s>", "</s>", "a", "b", "ab", "\u2581", "\u2581a", "\u0120a", "\u0120", "c", "ca", "<0x0A>", "[CLS]", "[SEP]", "##b"]
+    writer.add_token_list(tokens)
+    writer.add_token_types([2, 3, 3] + [1] * (len(tokens) - 4) + [1])
+    if kind == "gpt2":
+        writer.add_tokenizer_pre("gpt-2")
+        writer.add_token_merges(["a b", "c a"])
+    else:
+        writer.add_token_scores([-float(i) for i in range(len(tokens))])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_chat_template("{% for m in messages %}<s>{{ m.role }}{{ m.content }}</s>{% endfor %}")
+    for name, shape in TENSORS.items():
+        writer.add_tensor(name + ".weight", np.full(shape, 0.5, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def safetensors():
+    """A whole file behind the byte that names it, and the JSON documents behind theirs."""
+    config = json.loads((FIXTURES / "tiny-llama" / "config.json").read_text())
+    header, data = {}, b""
+    for name, shape in {"model.norm.weight": [8], "model.embed_tokens.weight": [4, 8]}.items():
+        size = 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [len(data), len(data) + size]}
+        data += bytes(size)
+    text = json.dumps(header).encode()
+    out = folder("safetensors")
+    (out / "weights").write_bytes(b"\0" + len(text).to_bytes(8, "little") + text + data)
+    (out / "config").write_bytes(b"\1" + json.dumps(config).encode())
+    (out / "index").write_bytes(b"\2" + (FIXTURES / "tiny-llama-sharded" / "model.safetensors.index.json").read_bytes())
+    (out / "generation").write_bytes(b'\3{"eos_token_id": [1, 2]}')
+
+
+def main():
+    for kind in ("gpt2", "llama", "bert", "t5"):
+        write_gguf(folder("gguf") / kind, kind)
+    safetensors()
+    for path in FIXTURES.glob("*/tokenizer.json"):
+        shutil.copy(path, folder("tokenizer") / path.parent.name)
+    tiny = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "decoder": None, "normalizer": None,
+            "post_processor": None, "truncation": None, "padding": None,
+            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+                      "max_input_chars_per_word": 100, "vocab": {"[UNK]": 0, "the": 1, "##e": 2}}}
+    (folder("tokenizer") / "wordpiece").write_text(json.dumps(tiny))
+    template = folder("template")
+    (template / "loop").write_text("{% for m in messages %}{{ m['role'] + ': ' + m.content | trim }}\n{% endfor %}")
+    (template / "raise").write_text("{% if messages[0].role != 'user' %}{{ raise_exception('no') }}{% endif %}")
+    (template / "macro").write_text("{% macro f(x, y=1) %}{{ x ~ y }}{% endmacro %}{{ f(messages|length) }}{{ [1,2][::-1]|tojson }}")
+    (template / "time").write_text("{% set ns = namespace(n=0) %}{{ strftime_now('%d %b %Y') }}{{ range(3)|list }}{{ 'a'.split('b') }}")
+
+
+main()
