@@ -1,7 +1,6 @@
 //! From a path to a model: a folder, a `.gguf` file, any part of a split one, or a file of a model's folder.
 
 use std::{
-    collections::BTreeSet,
     ffi::OsStr,
     io,
     path::{Path, PathBuf},
@@ -9,7 +8,7 @@ use std::{
 
 use hearth_engine::{
     Error, Result,
-    file::{POOLING_FILE, PartName},
+    file::{POOLING_FILE, PartName, choose_gguf, gguf_name},
 };
 
 use crate::FoundModel;
@@ -80,40 +79,18 @@ pub(crate) fn find_path(path: &Path) -> Result<Option<FoundModel>> {
 
 /// A folder in Hugging Face layout, or one with a single GGUF model in it.
 fn in_folder(path: &Path, folder: PathBuf) -> Result<FoundModel> {
-    let has = |file: &str| folder.join(file).is_file();
-    if !has("config.json") {
-        let mut found = gguf_models(&folder)
-            .map_err(|error| Error::Io { file: path.display().to_string(), reason: error.to_string() })?;
-        if found.len() > 1 {
-            let names: Vec<String> = found.into_iter().collect();
-            let reason = format!("it holds several models, of which one must be chosen: {}", names.join(", "));
-            return Err(Error::malformed(path.display().to_string(), reason));
-        }
-        if let Some(file) = found.pop_first() {
-            return Ok(of_gguf(folder, file));
-        }
+    let failed = |error: io::Error| Error::Io { file: path.display().to_string(), reason: error.to_string() };
+    let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(failed)?;
+    let names = entries.iter().map(|entry| text(Some(&entry.file_name())));
+    if let Some(file) = choose_gguf(&path.display().to_string(), names)? {
+        return Ok(of_gguf(folder, file));
     }
     let name = name_of_folder(&folder);
     Ok(FoundModel { name, folder, file: None, is_own: true })
 }
 
-/// The GGUF models of a folder, each by its file or by its first part.
-fn gguf_models(folder: &Path) -> io::Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(folder)? {
-        let file = text(Some(&entry?.file_name()));
-        // What lets a model see lies beside it, in a file that is no model of its own.
-        if file.to_ascii_lowercase().ends_with(".gguf") && !file.starts_with("mmproj") && !file.starts_with('.') {
-            found.insert(PartName::parse(&file).map_or(file, |part| part.of_part(1)));
-        }
-    }
-    Ok(found)
-}
-
 fn of_gguf(folder: PathBuf, file: String) -> FoundModel {
-    let stem = text(Path::new(&file).file_stem());
-    let name = PartName::parse(&file).map_or(stem, |part| part.stem);
-    FoundModel { name, folder, file: Some(file), is_own: true }
+    FoundModel { name: gguf_name(&file), folder, file: Some(file), is_own: true }
 }
 
 /// The folder's name; in the cache of Hugging Face's own tools, that of the model rather than of its revision.

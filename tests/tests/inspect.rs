@@ -3,10 +3,11 @@
 use hearth_engine::{
     file::{GgufMetadata, GgufTensor, GgufValue, MemoryFolder, write_gguf},
     memory::{Planner, plan_context},
-    model::{Model, ModelConfig},
-    plan::TensorKind,
+    model::{Encoder, EncoderConfig, Model, ModelConfig},
+    plan::{Program, Slots, TensorKind},
     protocol::{
-        DeviceChoice, Event, FailureCode, Fit, InspectRequest, Layout, MemoryPlan, ModelReport, Outlook, Request,
+        DeviceChoice, Event, FailureCode, Fit, InspectRequest, Layout, MemoryPlan, ModelReport, ModelTask, Outlook,
+        Request,
     },
     tensor::Format,
 };
@@ -86,6 +87,12 @@ fn formats_add_up_to_the_whole() {
     assert!((8.5..9.0).contains(&report.bits_per_weight), "{}", report.bits_per_weight);
 }
 
+/// Bytes of everything that a program keeps on a device.
+fn program_bytes(program: &Program) -> u64 {
+    let kept = program.tensors.iter().filter(|tensor| tensor.kind != TensorKind::Scratch);
+    kept.map(|tensor| tensor.bytes()).sum::<u64>() + Slots::assign(program).bytes()
+}
+
 #[test]
 fn a_plan_is_what_the_recorded_program_takes() {
     for path in [TINY, GGUF, "models/hearth-tiny"] {
@@ -102,9 +109,36 @@ fn a_plan_is_what_the_recorded_program_takes() {
             assert_eq!(weights_bytes, sum(|_, kind| matches!(kind, TensorKind::Weight(_))));
             assert_eq!(cache_bytes, sum(|label, _| label.contains(" cache ")), "{path}, {context_tokens}");
             assert_eq!(cache_bytes, Model::cache_bytes(&model.config, context_tokens));
-            let on_device = hearth_tests::devices::program_bytes(&model.program);
+            let on_device = program_bytes(&model.program);
             assert!(total_bytes >= on_device && total_bytes < on_device + on_device / 4, "{total_bytes} {on_device}");
         }
+    }
+}
+
+#[test]
+fn an_encoder_is_described_and_planned_for_like_a_decoder() {
+    for path in ["tests/fixtures/tiny-bert", "tests/fixtures/tiny-bert.gguf", "tests/fixtures/tiny-roberta"] {
+        let found = inspect(path);
+        assert_eq!((found.tasks.as_slice(), &found.unsupported), ([ModelTask::Embed].as_slice(), &None), "{path}");
+        let opened = open(path);
+        let config = EncoderConfig::find(&opened.documents).unwrap().expect("it is an encoder");
+        assert!(!found.outlooks.is_empty());
+        for Outlook { memory, .. } in &found.outlooks {
+            let model = Encoder::record(config.clone(), &opened.catalog, memory.context_tokens).unwrap();
+            let on_device = model.device_bytes();
+            let read_back = u64::from(config.hidden) * u64::from(memory.context_tokens) * 4;
+            assert_eq!((memory.total_bytes, memory.cache_bytes), (on_device + read_back, 0), "{path}");
+        }
+        let context = found.context_tokens.unwrap();
+        let needed = plan(&found, context).memory.total_bytes;
+        let host = host_with(path, needed - 1);
+        assert_eq!(plan(&report(inspect_with(&host, path, Some(context))), context).cpu.fit, Fit::TooLarge);
+        let refused = host.load(path, DeviceChoice::Cpu, Some(context));
+        assert!(matches!(refused, Event::Failed(failure) if failure.code == FailureCode::OutOfMemory), "{path}");
+        host.platform.available_bytes.set(needed);
+        assert!(
+            matches!(host.load(path, DeviceChoice::Cpu, Some(context)), Event::Loaded(loaded) if loaded.tasks == found.tasks)
+        );
     }
 }
 

@@ -1,6 +1,8 @@
 //! `inspect`: what a model is and what it needs, without loading it.
 
-use hearth_engine::protocol::{Event, Fit, InspectRequest, Layout, ModelReport, Outlook, Request, TensorReport};
+use hearth_engine::protocol::{
+    Event, Fit, InspectRequest, Layout, ModelReport, ModelTask, Outlook, Request, TensorReport,
+};
 use hearth_host::EngineHandle;
 
 use crate::{
@@ -55,6 +57,9 @@ fn print(report: &ModelReport, output: &Output) -> Result<(), Stop> {
     row("parameters", format!("{} ({})", count(report.parameters), report.parameters))?;
     let weights = bytes(report.weights_bytes);
     row("weights", format!("{weights}, {:.2} bits a weight", report.bits_per_weight))?;
+    if report.tasks.contains(&ModelTask::Embed) {
+        row("made to", "turn texts into vectors".to_owned())?;
+    }
     if let Some(tokens) = report.shape.context_tokens {
         row("made for", format!("{tokens} tokens of context"))?;
     }
