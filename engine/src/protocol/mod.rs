@@ -4,12 +4,14 @@
 //! A client sends [`RequestEnvelope`]s; for each, the engine answers with [`EventEnvelope`]s of the same `id`,
 //! and the last of them is terminal: [`Event::is_terminal`] says which that may be.
 
+mod chat;
 mod embedding;
 mod event;
 mod model;
 mod probe;
 mod request;
 
+pub use chat::*;
 pub use embedding::*;
 pub use event::*;
 pub use model::*;

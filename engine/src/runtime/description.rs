@@ -156,7 +156,7 @@ fn mentions(part: &Value, kind: &str, depth: u32) -> bool {
 /// What a chat template knows: whether standing instructions come out of it again, and what it speaks of.
 pub fn template(template: &ChatTemplate) -> TemplateReport {
     const MARK: &str = "standing instructions, marked";
-    let say = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+    let say = |role, content: &str| ChatMessage::new(role, content);
     let written = template.render(&[say(Role::System, MARK), say(Role::User, "Hello.")], true);
     let source = template.source();
     let mentions = |words: &[&str]| words.iter().any(|word| source.contains(word));

@@ -18,6 +18,7 @@ mod stream;
 mod template;
 mod tokenizer;
 mod tokenizer_json;
+pub mod tool_calls;
 
 pub use sequence::Sequence;
 pub use stream::TextStream;

@@ -140,6 +140,11 @@ impl ChatTemplate {
         self.find(false)
     }
 
+    /// The text of the template for conversations with tools.
+    pub fn tool_source(&self) -> &str {
+        self.find(true)
+    }
+
     /// The texts of all templates.
     pub(super) fn sources(&self) -> impl Iterator<Item = &str> + Clone {
         self.templates.iter().map(|template| template.source.as_str())

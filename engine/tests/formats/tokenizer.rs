@@ -96,7 +96,7 @@ pub fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn message(role: Role, content: &str) -> ChatMessage {
-    ChatMessage { role, content: content.to_owned() }
+    ChatMessage::new(role, content)
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hearth_engine::protocol::{self, DeviceChoice, LoadRequest, Sampling};
 
+use crate::form::{Form, Tools};
+
 /// Runs language models on this machine's GPU or CPU.
 #[derive(Parser)]
 #[command(name = "hearth", version, arg_required_else_help = true)]
@@ -108,6 +110,8 @@ pub struct Chat {
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
     #[command(flatten)]
+    pub tools: Tools,
+    #[command(flatten)]
     pub generation: Generation,
 }
 
@@ -149,6 +153,8 @@ pub struct Generation {
     /// End the answer where this text would come; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    #[command(flatten)]
+    pub form: Form,
 }
 
 impl Generation {

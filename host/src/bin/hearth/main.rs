@@ -5,6 +5,7 @@ mod bench;
 mod chat;
 mod embed;
 mod evaluate;
+mod form;
 mod inspect;
 mod interrupt;
 mod models;
