@@ -150,7 +150,12 @@ impl Machine {
     fn cpu(&self, plan: &MemoryPlan, fitting: Option<u32>) -> FitReport {
         let (needed, context) = (human_bytes(plan.total_bytes), plan.context_tokens);
         let free = human_bytes(self.available_bytes);
-        let (fit, reason) = if self.available_bytes == 0 {
+        let (fit, reason) = if cfg!(target_arch = "wasm32") && plan.total_bytes > u64::from(u32::MAX) {
+            (
+                Fit::TooLarge,
+                format!("{needed} are needed, but WebAssembly holds at most 4 GiB; a native route holds more"),
+            )
+        } else if self.available_bytes == 0 {
             let reason = format!("{needed} are needed with {context} tokens of context; how much is free is not known");
             (Fit::Unknown, reason)
         } else if plan.total_bytes <= self.available_bytes {

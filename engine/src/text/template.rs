@@ -67,8 +67,8 @@ impl ChatTemplate {
     pub fn from_documents(documents: &Documents) -> Result<Option<Self>> {
         match documents {
             Documents::HuggingFace { tokenizer_config, special_tokens_map, chat_template, .. } => {
-                let config = HfConfig::parse(tokenizer_config.as_deref(), None, None)?
-                    .or_tokens(special_tokens_map.as_deref())?;
+                let config =
+                    HfConfig::parse(tokenizer_config.as_deref(), None, None)?.or_tokens(special_tokens_map.as_deref())?;
                 Ok(Self::from_config(config, chat_template.as_deref()))
             }
             Documents::Gguf { metadata, .. } => Self::from_gguf(metadata),

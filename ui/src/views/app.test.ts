@@ -9,6 +9,7 @@ import { Store } from '../state/store';
 import App from './App.svelte';
 
 let session: Session;
+let links: { webview: FakeLink; native: FakeLink };
 let app: ReturnType<typeof mount>;
 let answer = 'Good evening.';
 let failure: Failure | undefined;
@@ -57,11 +58,12 @@ beforeEach(async () => {
     pause: () => held,
     failure: (request: Request) => (request.type === 'generate' ? failure : undefined),
   };
-  session = new Session({
-    links: {
+  links = {
       webview: new FakeLink('worker', { ...engine, side: 'webview', report: fakeReport({ no_adapter_reason: 'the browser has no WebGPU' }) }),
       native: new FakeLink('native', engine),
-    },
+  };
+  session = new Session({
+    links,
     store: new Store(undefined),
     model: '',
     route: undefined,
@@ -70,7 +72,7 @@ beforeEach(async () => {
       queueMicrotask(act);
     },
   });
-  app = mount(App, { target: document.body, props: { session } });
+  app = mount(App, { target: document.body, props: { session, links } });
   await session.start();
   await settle();
 });

@@ -1,8 +1,6 @@
 //! Executes the commands of a plan.
 
-use super::{
-    SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage,
-};
+use super::{SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage};
 use crate::{kernel::Step, plan::Command};
 
 /// Runs one command of a checked plan. What copies a few numbers is left to the twins.

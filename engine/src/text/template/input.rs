@@ -43,12 +43,7 @@ impl ChatInput {
     pub(in crate::text) fn texts(&self) -> Vec<&str> {
         let mut texts = Vec::new();
         let lists = [Some(&self.messages), self.tools.as_ref(), self.documents.as_ref()];
-        lists
-            .into_iter()
-            .flatten()
-            .flatten()
-            .chain(self.variables.values())
-            .for_each(|value| collect(value, &mut texts));
+        lists.into_iter().flatten().flatten().chain(self.variables.values()).for_each(|value| collect(value, &mut texts));
         texts
     }
 

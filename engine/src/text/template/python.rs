@@ -158,14 +158,7 @@ fn is_extreme(value: f64) -> bool {
 /// A float as Python writes it: the shortest digits that read back as the same number, with an exponent from 1e16 on.
 pub(super) fn float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() {
-            "nan"
-        } else if value > 0.0 {
-            "inf"
-        } else {
-            "-inf"
-        }
-        .to_owned();
+        return if value.is_nan() { "nan" } else if value > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
     if is_extreme(value) {
         let text = format!("{value:e}");
@@ -227,11 +220,7 @@ fn text_method(state: &mut State, value: &Value, text: &str, name: &str, args: &
         "swapcase" => {
             let () = from_args(args)?;
             let swapped = text.chars().flat_map(|character| -> Vec<char> {
-                if character.is_uppercase() {
-                    character.to_lowercase().collect()
-                } else {
-                    character.to_uppercase().collect()
-                }
+                if character.is_uppercase() { character.to_lowercase().collect() } else { character.to_uppercase().collect() }
             });
             Ok(swapped.collect::<String>().into())
         }
@@ -297,8 +286,7 @@ fn partition(text: &str, from_end: bool, args: &[Value]) -> Result<Value, Error>
 
 fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
     let (separator, splits): (Option<&str>, Option<i64>) = from_args(args)?;
-    let count =
-        splits.and_then(|splits| usize::try_from(splits).ok()).map_or(usize::MAX, |splits| splits.saturating_add(1));
+    let count = splits.and_then(|splits| usize::try_from(splits).ok()).map_or(usize::MAX, |splits| splits.saturating_add(1));
     let mut parts: Vec<&str> = match separator {
         Some("") => return Err(refused("empty separator")),
         Some(separator) => text.rsplitn(count, separator).collect(),
