@@ -135,14 +135,20 @@ pub enum Error {
     #[error("stopped on request")]
     Cancelled,
     /// More memory is needed than there is.
-    #[error("{what} needs {requested_bytes} bytes, but {available_bytes} are available")]
+    #[error("{what} {}", shortage(*.requested_bytes, *.available_bytes))]
     OutOfMemory {
         /// What the memory is for.
         what: String,
-        /// How much was asked for.
+        /// How much was asked for; 0 if that is not known.
         requested_bytes: u64,
-        /// How much there is.
+        /// How much there is; 0 if whoever refused does not say.
         available_bytes: u64,
+    },
+    /// Something that only the person at the machine may do.
+    #[error("{what} is not allowed here")]
+    NotAllowed {
+        /// What was asked for.
+        what: String,
     },
     /// No device of the wanted kind.
     #[error("no {wanted} can be used here: {reason}")]
@@ -172,6 +178,39 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+}
+
+/// Bytes for a person: "2.1 GiB".
+pub fn human_bytes(count: u64) -> String {
+    let mut value = count as f64;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value < 1024.0 {
+            break;
+        }
+        value /= 1024.0;
+        unit = larger;
+    }
+    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
+}
+
+/// How memory falls short, as far as it is known.
+fn shortage(requested_bytes: u64, available_bytes: u64) -> String {
+    match (requested_bytes, available_bytes) {
+        (0, 0) => "has no memory left".to_owned(),
+        (requested, 0) => {
+            format!("needs {}, which was refused: less is free, and it is not said how much", human_bytes(requested))
+        }
+        (requested, available) => {
+            let (needed, free) = (human_bytes(requested), human_bytes(available));
+            // Two figures that read the same would explain nothing.
+            if needed == free {
+                format!("needs {requested} bytes, but {available} are free")
+            } else {
+                format!("needs {needed}, but {free} are free")
+            }
+        }
+    }
 }
 
 impl Error {
@@ -212,6 +251,7 @@ impl Error {
             Self::Busy => FailureCode::Busy,
             Self::Cancelled => FailureCode::Cancelled,
             Self::OutOfMemory { .. } => FailureCode::OutOfMemory,
+            Self::NotAllowed { .. } => FailureCode::NotAllowed,
             Self::NoDevice { .. } => FailureCode::NoDevice,
             Self::DeviceLost { .. } => FailureCode::DeviceLost,
             Self::DeviceFault { .. } => FailureCode::DeviceFault,
@@ -257,6 +297,9 @@ impl Error {
             Self::OutOfMemory { .. } => {
                 "Close other programs, choose a smaller context or a smaller model, or run on the CPU."
             }
+            Self::NotAllowed { .. } => {
+                "Models are chosen on the machine that runs the engine: in the app's window, or with `hearth models add`."
+            }
             Self::NoDevice { .. } => "Choose another route, or --device auto.",
             Self::DeviceLost { .. } => {
                 "Try again; if it happens again, choose the CPU route or update the graphics driver."
@@ -278,5 +321,23 @@ fn wrong_task(wanted: ModelTask) -> &'static str {
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self { code: error.code(), message: error.to_string(), hint: error.hint().to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_is_told_in_units_and_only_as_far_as_it_is_known() {
+        let text = |requested_bytes, available_bytes| {
+            Error::OutOfMemory { what: "it".into(), requested_bytes, available_bytes }.to_string()
+        };
+        assert_eq!(text(9 << 28, 3 << 29), "it needs 2.2 GiB, but 1.5 GiB are free");
+        assert_eq!(text(1 << 20, (1 << 20) - 1), "it needs 1.0 MiB, but 1024.0 KiB are free");
+        assert_eq!(text((1 << 30) + 1, 1 << 30), "it needs 1073741825 bytes, but 1073741824 are free");
+        assert_eq!(text(1 << 30, 0), "it needs 1.0 GiB, which was refused: less is free, and it is not said how much");
+        assert_eq!(text(0, 0), "it has no memory left");
+        assert_eq!(human_bytes(1023), "1023 B");
     }
 }

@@ -27,8 +27,7 @@ pub fn open(folder: &MemoryFolder, file: Option<&str>) {
 /// anything.
 fn record(opened: &OpenedModel) {
     let Ok(config) = ModelConfig::read(&opened.documents) else { return };
-    let weights_bytes = opened.catalog.weights_bytes();
-    let Ok(context_tokens) = memory::plan_context(&config, weights_bytes, None, 16 << 20) else { return };
+    let Ok(context_tokens) = memory::plan_context(&config, &opened.catalog, false, None, 16 << 20) else { return };
     let Ok(model) = Model::record(config, &opened.catalog, context_tokens, false) else { return };
     for (_, name) in &model.weights {
         if let Ok(tensor) = opened.catalog.tensor(name) {

@@ -3,10 +3,12 @@
 //!
 //! Nothing here assumes a desktop: every folder is a parameter.
 
+mod added;
 mod client;
 mod engine;
 mod files;
 mod model_files;
+mod model_path;
 mod models;
 mod platform;
 #[cfg(feature = "server")]

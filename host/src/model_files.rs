@@ -63,7 +63,7 @@ fn answer<B>(store: &ModelStore, request: &Request<B>) -> std::result::Result<Re
         let body = serde_json::to_vec(&registry).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         return Ok(with_type(Response::new(body), "application/json"));
     }
-    // Percent signs stay as they are: no model and no file of a model has one in its name.
+    let path = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| StatusCode::NOT_FOUND)?;
     let (model, name) = path.split_once('/').ok_or(StatusCode::NOT_FOUND)?;
     let file = open(store, model, name).map_err(|error| status_of(&error))?.ok_or(StatusCode::NOT_FOUND)?;
     let content_type = mime_guess::from_path(name).first_or_octet_stream();

@@ -5,10 +5,18 @@ use std::{
     rc::Rc,
 };
 
-use hearth_engine::{Error, Result, runtime::ModelLocation};
+use hearth_engine::{
+    Error, Result,
+    protocol::{ListedModel, ModelList},
+    runtime::ModelLocation,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::files::{DiskFolder, is_model_file, is_plain_name};
+use crate::{
+    added::AddedModels,
+    files::{DiskFolder, is_model_file, is_plain_name},
+    model_path::{belongs_to_model, find_path},
+};
 
 /// The file that lists the models of a folder.
 pub(crate) const REGISTRY_FILE: &str = "registry.json";
@@ -44,6 +52,8 @@ pub struct FoundModel {
     pub folder: PathBuf,
     /// The `.gguf` file among them, if the model is one.
     pub file: Option<String>,
+    /// Whether it is a person's own folder rather than one of Hearth's: then other files may lie there too.
+    pub is_own: bool,
 }
 
 impl From<FoundModel> for ModelLocation {
@@ -57,6 +67,9 @@ impl From<FoundModel> for ModelLocation {
 pub struct ModelStore {
     folders: Vec<PathBuf>,
     allows_paths: bool,
+    allows_adding: bool,
+    /// Models that a person brought, if they are remembered.
+    added: Option<AddedModels>,
     /// What is taken when no name is given, in place of the registry's choice.
     chosen: Option<FoundModel>,
 }
@@ -87,6 +100,79 @@ impl ModelStore {
         self
     }
 
+    /// Remembers added models in this file, which need not be there yet, and finds those that are.
+    #[must_use]
+    pub fn remember_in(mut self, file: impl Into<PathBuf>) -> Self {
+        self.added = Some(AddedModels::new(file));
+        self
+    }
+
+    /// Whether requests may add models by their path, and remove them. A store behind a server must not allow it.
+    #[must_use]
+    pub fn allow_adding(mut self, allows_adding: bool) -> Self {
+        self.allows_adding = allows_adding;
+        self
+    }
+
+    /// The file in which the app and the command line remember added models: in `HEARTH_DATA`, or where the system
+    /// keeps an app's data.
+    pub fn usual_memory() -> Option<PathBuf> {
+        let chosen = std::env::var_os("HEARTH_DATA").map(PathBuf::from);
+        let folder = chosen.or_else(|| Some(dirs::data_dir()?.join("org.hearth.Hearth")))?;
+        Some(folder.join("models.json"))
+    }
+
+    /// Puts the model at a path on the list, and gives the name under which it is found from now on: another one if
+    /// its own is taken.
+    pub fn add(&self, path: &str) -> Result<String> {
+        let Some(added) = self.added.as_ref().filter(|_| self.allows_adding) else {
+            return Err(Error::NotAllowed { what: "adding a model by its path".to_owned() });
+        };
+        let unknown =
+            || Error::UnknownModel { model: path.to_owned(), available: "no file or folder there".to_owned() };
+        let found = find_path(Path::new(path))?.ok_or_else(unknown)?;
+        if found.file.is_none() && !found.folder.join("config.json").is_file() {
+            return Err(Error::MissingFile { file: found.folder.join("config.json").display().to_string() });
+        }
+        let mut taken: Vec<String> = self.chosen.iter().map(|chosen| chosen.name.clone()).collect();
+        for (_, registry) in self.registries()? {
+            taken.extend(registry.models.into_iter().map(|entry| entry.name));
+        }
+        added.add(&found, &taken)
+    }
+
+    /// Takes an added model off the list. Its files stay where they are.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let Some(added) = self.added.as_ref().filter(|_| self.allows_adding) else {
+            return Err(Error::NotAllowed { what: "removing a model".to_owned() });
+        };
+        if added.remove(name)? {
+            return Ok(());
+        }
+        let names: Vec<String> = added.read()?.into_iter().map(|model| model.name).collect();
+        Err(Error::UnknownModel { model: name.to_owned(), available: join(names) })
+    }
+
+    /// What can be asked for by name. Where models lie is told only to those who may add some.
+    pub fn list(&self) -> Result<ModelList> {
+        let Registry { bundled, models } = self.registry()?;
+        let mut list = ModelList { bundled, models: Vec::new(), can_add: self.allows_adding && self.added.is_some() };
+        let added = self.added.as_ref().map_or(Ok(Vec::new()), AddedModels::read)?;
+        for ModelEntry { name, description, .. } in models {
+            let found = self.find(&name)?;
+            let is_added = added.iter().any(|model| model.name == name && model.folder == found.folder);
+            let place = found.file.as_ref().map_or_else(|| found.folder.clone(), |file| found.folder.join(file));
+            list.models.push(ListedModel {
+                name,
+                description,
+                is_added,
+                is_missing: !place.exists(),
+                place: (list.can_add && found.is_own).then(|| place.display().to_string()),
+            });
+        }
+        Ok(list)
+    }
+
     /// Takes this model, a name or (whether or not paths are allowed later) a path, when no name is given.
     pub fn choose(mut self, model: &str) -> Result<Self> {
         let found = self.clone().allow_paths(true).find(model)?;
@@ -113,6 +199,12 @@ impl ModelStore {
                 }
             }
         }
+        for model in self.added.as_ref().map_or(Ok(Vec::new()), AddedModels::read)? {
+            if all.models.iter().all(|known| known.name != model.name) {
+                let FoundModel { name, file, .. } = model;
+                all.models.push(ModelEntry { name, description: String::new(), file });
+            }
+        }
         Ok(all)
     }
 
@@ -129,6 +221,11 @@ impl ModelStore {
                 return found(folder, entry);
             }
         }
+        if let Some(added) = &self.added
+            && let Some(found) = added.read()?.into_iter().find(|added| added.name == name)
+        {
+            return Ok(found);
+        }
         if self.allows_paths
             && !model.is_empty()
             && let Some(found) = find_path(Path::new(model))?
@@ -143,8 +240,8 @@ impl ModelStore {
     pub fn file(&self, model: &str, file: &str) -> Result<Option<PathBuf>> {
         let found = self.clone().allow_paths(false).find(model)?;
         let path = found.folder.join(file);
-        // Of a `.gguf` file somewhere on the disk its neighbours are nobody's business.
-        let is_offered = is_model_file(file) && found.file.as_deref().is_none_or(|only| only == file);
+        // What else lies beside a model somewhere on the disk is nobody's business.
+        let is_offered = is_model_file(file) && belongs_to_model(&found, file);
         Ok((is_offered && path.is_file()).then_some(path))
     }
 
@@ -175,39 +272,14 @@ fn found(folder: &Path, entry: &ModelEntry) -> Result<FoundModel> {
         let reason = format!("the name {:?} is not a folder's name", entry.name);
         return Err(Error::malformed(folder.join(REGISTRY_FILE).display().to_string(), reason));
     }
-    Ok(FoundModel { name: entry.name.clone(), folder: folder.join(&entry.name), file: entry.file.clone() })
-}
-
-/// A model folder, a `.gguf` file, or the `model.safetensors` of a folder.
-fn find_path(path: &Path) -> Result<Option<FoundModel>> {
-    let failed = |error: std::io::Error| Error::Io { file: path.display().to_string(), reason: error.to_string() };
-    // The full path, so that `--model .` has a name too.
-    let full = match std::fs::canonicalize(path) {
-        Ok(full) => full,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
-            return Ok(None);
-        }
-        Err(error) => return Err(failed(error)),
-    };
-    let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
-    if full.is_dir() {
-        let name = text(path.file_name().or(full.file_name()));
-        return Ok(Some(FoundModel { name, folder: full, file: None }));
-    }
-    // Of the path as given: what it links to may have a name without an ending.
-    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
-    let parent = std::path::absolute(path).map_err(failed)?.parent().unwrap_or(Path::new("/")).to_owned();
-    if extension == "gguf" {
-        let file = text(path.file_name());
-        return Ok(Some(FoundModel { name: text(path.file_stem()), folder: parent, file: Some(file) }));
-    }
-    if path.file_name().is_some_and(|name| name == "model.safetensors") {
-        return Ok(Some(FoundModel { name: text(parent.file_name()), folder: parent, file: None }));
-    }
-    Err(Error::malformed(path.display().to_string(), "a model is a folder, a .gguf file or a model.safetensors"))
+    let folder = folder.join(&entry.name);
+    Ok(FoundModel { name: entry.name.clone(), folder, file: entry.file.clone(), is_own: false })
 }
 
 fn names(registry: Registry) -> String {
-    let names: Vec<String> = registry.models.into_iter().map(|entry| entry.name).collect();
+    join(registry.models.into_iter().map(|entry| entry.name).collect())
+}
+
+fn join(names: Vec<String>) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

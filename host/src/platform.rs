@@ -6,7 +6,7 @@ use hearth_engine::{
     Result,
     device::{Workers, cpu::SimdLevel},
     file::BoxedFuture,
-    protocol::{CpuReport, MemoryReport},
+    protocol::{CpuReport, MemoryReport, ModelList},
     runtime::{ModelLocation, Platform},
     text::LocalTime,
 };
@@ -60,6 +60,18 @@ impl Platform for HostPlatform {
 
     fn find_model<'a>(&'a self, model: &'a str) -> BoxedFuture<'a, Result<ModelLocation>> {
         Box::pin(std::future::ready(self.models.find(model).map(ModelLocation::from)))
+    }
+
+    fn models(&self) -> BoxedFuture<'_, Result<ModelList>> {
+        Box::pin(std::future::ready(self.models.list()))
+    }
+
+    fn add_model<'a>(&'a self, path: &'a str) -> BoxedFuture<'a, Result<String>> {
+        Box::pin(std::future::ready(self.models.add(path)))
+    }
+
+    fn remove_model<'a>(&'a self, model: &'a str) -> BoxedFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(self.models.remove(model)))
     }
 
     fn workers(&self) -> Arc<dyn Workers> {

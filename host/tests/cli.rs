@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::{MODEL, hearth, keys, models_dir, run, run_with_input};
+use common::{MODEL, ModelCopy, hearth, keys, models_dir, run, run_with_input};
 use serde_json::Value;
 
 #[test]
@@ -179,8 +179,69 @@ fn inspect_lists_every_tensor() {
     for tensor in tensors {
         assert_eq!(keys(tensor), ["name", "shape", "format", "bytes"]);
     }
-    let printed = run(&["inspect", MODEL]).done().stdout;
+    let printed = run(&["inspect", MODEL, "--tensors"]).done().stdout;
     assert!(tensors.iter().all(|tensor| printed.contains(tensor["name"].as_str().unwrap())));
+    let short = run(&["inspect", MODEL]).done().stdout;
+    assert!(!short.contains(tensors[0]["name"].as_str().unwrap()), "{short}");
+}
+
+#[test]
+fn inspect_says_what_a_model_needs() {
+    let report = run(&["inspect", MODEL, "--context", "600", "--json"]).done().json();
+    assert_eq!(report["context_tokens"], 600);
+    let outlooks = report["outlooks"].as_array().unwrap();
+    let lengths: Vec<u64> = outlooks.iter().map(|one| one["memory"]["context_tokens"].as_u64().unwrap()).collect();
+    assert!(lengths.contains(&600) && lengths.is_sorted(), "{lengths:?}");
+    for outlook in outlooks {
+        let memory = &outlook["memory"];
+        let part = |name: &str| memory[name].as_u64().unwrap();
+        let sum = part("weights_bytes") + part("cache_bytes") + part("scratch_bytes") + part("other_bytes");
+        assert_eq!(part("total_bytes"), sum);
+        assert_eq!(outlook["cpu"]["fit"], "fits", "this machine has some megabytes free");
+    }
+    let printed = run(&["inspect", MODEL]).done().stdout;
+    for word in ["byte-level BPE", "BF16", "bits a weight", "chat template yes", "On the CPU: "] {
+        assert!(printed.contains(word), "{word}: {printed}");
+    }
+    let refused = run(&["inspect", MODEL, "--context", "1000000"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("was made for"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_model_that_cannot_run_is_shown_with_the_reason() {
+    let copy = ModelCopy::new().edit("config.json", |config| config["model_type"] = "mamba".into());
+    let report = run(&["inspect", copy.argument(), "--json"]).done().json();
+    assert_eq!((&report["architecture"], &report["is_supported"]), (&"mamba".into(), &false.into()));
+    assert_eq!(report["unsupported"]["code"], "unknown_architecture");
+    assert!(report["parameters"].as_u64().unwrap() > 1000 && report["outlooks"].as_array().unwrap().is_empty());
+    let printed = run(&["inspect", copy.argument()]).done().stdout;
+    assert!(printed.contains("It cannot run here: the architecture \"mamba\" is not known"), "{printed}");
+}
+
+#[test]
+fn models_are_added_listed_used_and_removed() {
+    let (copy, data) = (ModelCopy::new(), tempfile::tempdir().unwrap());
+    let ask = |args: &[&str]| {
+        let ran = hearth(args).env("HEARTH_DATA", data.path()).args(["--json", "--device", "cpu"]).output().unwrap();
+        let line: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        (ran.status.code(), line)
+    };
+    let (code, added) = ask(&["models", "add", copy.argument()]);
+    assert_eq!((code, &added["type"]), (Some(0), &"model_added".into()));
+    let name = added["model"].as_str().unwrap();
+    let listed = |name: &str| {
+        let (_, list) = ask(&["models"]);
+        list["models"].as_array().unwrap().iter().find(|model| model["name"] == name).cloned()
+    };
+    let own = listed(name).unwrap();
+    assert_eq!((&own["is_added"], &own["is_missing"]), (&true.into(), &false.into()));
+    assert_eq!(listed(MODEL).unwrap()["is_added"], false);
+    assert_eq!(ask(&["tokenize", "Hello", "--model", name]).0, Some(0));
+    assert_eq!(ask(&["models", "remove", MODEL]).0, Some(1), "what was not added cannot be removed");
+    assert_eq!(ask(&["models", "remove", name]).1["type"], "model_removed");
+    assert!(listed(name).is_none() && copy.path().join("config.json").is_file());
+    assert_eq!(ask(&["models", "add", "/absent/model"]).1["code"], "unknown_model");
 }
 
 #[test]

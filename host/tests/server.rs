@@ -12,8 +12,8 @@ use axum::{
 use common::{MODEL, models_dir};
 use futures_util::{SinkExt, StreamExt};
 use hearth_engine::protocol::{
-    DeviceChoice, Event, EventEnvelope, FailureCode, GenerateRequest, LoadRequest, Prompt, Request, RequestEnvelope,
-    Sampling, StopReason,
+    DeviceChoice, Event, EventEnvelope, FailureCode, GenerateRequest, InspectRequest, LoadRequest, Prompt, Request,
+    RequestEnvelope, Sampling, StopReason,
 };
 use hearth_host::{
     EngineHandle, HostOptions, ModelStore,
@@ -190,9 +190,13 @@ struct Running {
 
 impl Running {
     async fn start(options: ServerOptions) -> Self {
+        Self::serve(engine(), options).await
+    }
+
+    async fn serve(engine: EngineHandle, options: ServerOptions) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/v1/link", listener.local_addr().unwrap());
-        tokio::spawn(serve(listener, router(engine(), options), std::future::pending()));
+        tokio::spawn(serve(listener, router(engine, options), std::future::pending()));
         Self { url }
     }
 
@@ -254,6 +258,42 @@ async fn a_link_carries_requests_and_events() {
     send(&mut socket, 10, Request::Load(LoadRequest { model: path, ..LoadRequest::default() })).await;
     let failed = wait(&mut socket, Event::is_terminal).await;
     assert!(matches!(failed.event, Event::Failed(failure) if failure.code == FailureCode::UnknownModel));
+}
+
+#[tokio::test]
+async fn a_client_sees_the_models_but_brings_and_removes_none() {
+    let data = tempfile::tempdir().unwrap();
+    let path = models_dir().join(MODEL).to_str().unwrap().to_owned();
+    // As at the person's own terminal, where one model was added.
+    let own = ModelStore::new([models_dir()]).remember_in(data.path().join("models.json")).allow_adding(true);
+    let added = own.add(&path).unwrap();
+    let models = own.clone().allow_paths(false).allow_adding(false);
+    let engine = EngineHandle::start(HostOptions { gpu_allowed: false, ..HostOptions::new(models) }).unwrap();
+    let server = Running::serve(engine, ServerOptions::default()).await;
+    let mut socket = server.connect().await;
+
+    send(&mut socket, 1, Request::Models).await;
+    match wait(&mut socket, Event::is_terminal).await.event {
+        Event::Models(list) => {
+            assert!(!list.can_add);
+            assert!(list.models.iter().any(|model| model.name == added && model.is_added));
+            assert!(list.models.iter().all(|model| model.place.is_none()), "where models lie is not told");
+        }
+        other => panic!("{other:?}"),
+    }
+    for (id, request) in
+        [(2, Request::AddModel { path: path.clone() }), (3, Request::RemoveModel { model: added.clone() })]
+    {
+        send(&mut socket, id, request).await;
+        let failed = wait(&mut socket, Event::is_terminal).await;
+        assert!(matches!(failed.event, Event::Failed(failure) if failure.code == FailureCode::NotAllowed));
+    }
+    send(&mut socket, 4, Request::Inspect(InspectRequest { model: path, ..InspectRequest::default() })).await;
+    let failed = wait(&mut socket, Event::is_terminal).await;
+    assert!(matches!(failed.event, Event::Failed(failure) if failure.code == FailureCode::UnknownModel));
+    send(&mut socket, 5, Request::Inspect(InspectRequest { model: added.clone(), ..InspectRequest::default() })).await;
+    assert!(matches!(wait(&mut socket, Event::is_terminal).await.event, Event::Inspected(_)));
+    assert!(own.list().unwrap().models.iter().any(|model| model.name == added), "nothing was removed");
 }
 
 #[tokio::test]

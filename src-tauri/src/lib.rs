@@ -24,6 +24,10 @@ pub fn open(model: Option<&str>) -> tauri::Result<()> {
         .setup(move |app| {
             let resources = app.path().resource_dir().ok();
             let mut store = ModelStore::new(ModelStore::usual_folders(resources.as_deref()));
+            // Who sits at this window may bring models from the disk.
+            if let Some(memory) = ModelStore::usual_memory() {
+                store = store.allow_adding(true).remember_in(memory);
+            }
             if let Some(model) = model {
                 store = store.choose(&model)?;
             }

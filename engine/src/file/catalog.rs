@@ -54,6 +54,28 @@ pub(super) fn stored_bytes(shape: &[u64], format: Format) -> Option<u64> {
     format.row_bytes(shape.last().copied().unwrap_or(1))?.checked_mul(rows)
 }
 
+/// A tensor whose numbers are stored in a way that this engine does not read: it can be listed, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedTensor {
+    /// Its name in the file.
+    pub name: String,
+    /// Rows first.
+    pub shape: Vec<u64>,
+    /// Its format, as the file names it.
+    pub format: String,
+    /// Which of [`Catalog::sources`] holds it.
+    pub source: usize,
+    /// How long it is in the file, in bytes.
+    pub len_bytes: u64,
+}
+
+impl UnsupportedTensor {
+    /// Number of elements, as far as numbers go.
+    pub fn elements(&self) -> u64 {
+        self.shape.iter().fold(1, |product, side| product.saturating_mul(*side))
+    }
+}
+
 /// All tensors of a model. Whoever makes one has checked that every tensor lies within its file and that its
 /// length is what shape and format imply.
 #[derive(Clone, Default)]
@@ -62,9 +84,18 @@ pub struct Catalog {
     pub tensors: BTreeMap<String, TensorInfo>,
     /// The files that hold them.
     pub sources: Vec<Rc<dyn ByteSource>>,
+    /// Tensors that cannot be read; a model with any is [`Self::check_supported`]'s to refuse.
+    pub unsupported: Vec<UnsupportedTensor>,
 }
 
 impl Catalog {
+    /// Refuses a model of which some tensors cannot be read.
+    pub fn check_supported(&self) -> Result<()> {
+        self.unsupported.first().map_or(Ok(()), |tensor| {
+            Err(Error::UnsupportedFormat { tensor: tensor.name.clone(), format: tensor.format.clone() })
+        })
+    }
+
     /// The tensor of that name, or [`Error::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         self.tensors.get(name).ok_or_else(|| Error::MissingTensor { tensor: name.to_owned() })

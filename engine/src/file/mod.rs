@@ -5,18 +5,21 @@
 //! a few rows at a time, with [`Catalog::read_rows`].
 //!
 //! Two containers are understood: safetensors (F32, F16, BF16; one file, or an index and its shards) and GGUF
-//! version 2 and 3 (every [`Format`](crate::tensor::Format)). Nothing a header says is believed before it has been checked
-//! against the length of the file that holds it, so what is allocated stays in proportion to what is there.
+//! version 2 and 3, whole or split (every [`Format`](crate::tensor::Format)). Nothing a header says is believed before
+//! it has been checked against the length of the file that holds it, so what is allocated stays in proportion to what
+//! is there.
 
 mod catalog;
+mod choose;
 mod embedding;
 mod gguf;
 mod open;
 mod safetensors;
 mod source;
 
-pub use catalog::{Catalog, TensorInfo};
+pub use catalog::{Catalog, TensorInfo, UnsupportedTensor};
+pub use choose::{choose_gguf, gguf_name};
 pub use embedding::{EmbeddingDocuments, POOLING_FILE};
-pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, write_gguf};
-pub use open::{Documents, OpenedModel, open_model};
+pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, PartName, write_gguf};
+pub use open::{Documents, OpenedModel, open_model, survey_model};
 pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

@@ -50,19 +50,25 @@ pub struct OpenedModel {
     pub embedding: EmbeddingDocuments,
 }
 
-/// Opens a model. `file` names a `.gguf` file within the folder; without it the folder is taken to be in Hugging
-/// Face layout (`model.safetensors`, or `model.safetensors.index.json` and its shards).
+/// Opens a model. `file` names a `.gguf` file within the folder, or any part of a split one; without it the folder is
+/// taken to be in Hugging Face layout (`model.safetensors`, or `model.safetensors.index.json` and its shards).
 pub async fn open_model(folder: &dyn Folder, file: Option<&str>) -> Result<OpenedModel> {
+    let opened = survey_model(folder, file).await?;
+    opened.catalog.check_supported()?;
+    Ok(opened)
+}
+
+/// Opens a model to look at it: tensors whose format is not known are listed in [`Catalog::unsupported`].
+pub async fn survey_model(folder: &dyn Folder, file: Option<&str>) -> Result<OpenedModel> {
     match file {
         Some(file) => open_gguf(folder, file).await,
         None => open_hugging_face(folder).await,
     }
 }
 
-/// One GGUF file, which says everything itself.
+/// A GGUF file, or all parts of one, which says everything itself.
 async fn open_gguf(folder: &dyn Folder, file: &str) -> Result<OpenedModel> {
-    let source = folder.open(file).await?.ok_or_else(|| Error::MissingFile { file: file.to_owned() })?;
-    let (catalog, metadata) = gguf::read_gguf(source).await?;
+    let (catalog, metadata) = gguf::read_gguf(folder, file).await?;
     let documents = Documents::Gguf {
         metadata,
         tokenizer: find_text(folder, "tokenizer.json", TOKENIZER_MAX_BYTES).await?,

@@ -13,7 +13,11 @@
 //! file), takes the last of two tensors of one name and does not name the tensor whose type it lacks. So the header is
 //! read here, and tests compare what the two accept.
 
-use std::{collections::BTreeMap, fmt, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    rc::Rc,
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -21,7 +25,7 @@ use serde::{
 };
 
 use super::{
-    ByteSource, Catalog, Folder, TensorInfo,
+    ByteSource, Catalog, Folder, TensorInfo, UnsupportedTensor,
     catalog::stored_bytes,
     open::{self, DOCUMENT_MAX_BYTES},
 };
@@ -70,7 +74,13 @@ pub(super) async fn read_sharded(folder: &dyn Folder, index: Rc<dyn ByteSource>)
 /// Checks that a shard holds all tensors that the index says it does.
 fn shards_hold(catalog: &Catalog, source: usize, shard: &str, weight_map: &[(String, String)]) -> Result<()> {
     let mut named = weight_map.iter().filter(|(tensor, named)| named == shard && !is_counter(tensor));
-    match named.find(|(tensor, _)| catalog.tensors.get(tensor).is_none_or(|found| found.source != source)) {
+    let unsupported = catalog.unsupported.iter().filter(|found| found.source == source);
+    let unsupported: BTreeSet<&str> = unsupported.map(|found| found.name.as_str()).collect();
+    let is_here = |tensor: &str| match catalog.tensors.get(tensor) {
+        Some(found) => found.source == source,
+        None => unsupported.contains(tensor),
+    };
+    match named.find(|(tensor, _)| !is_here(tensor)) {
         None => Ok(()),
         Some((tensor, _)) => {
             Err(Error::malformed(shard, format_args!("the index says that it holds {tensor:?}, but it does not")))
@@ -113,7 +123,15 @@ async fn read_into(catalog: &mut Catalog, source: Rc<dyn ByteSource>) -> Result<
         if is_counter(&name) && entry.dtype == "I64" {
             continue;
         }
-        catalog.insert(to_tensor(&file, name, entry, index, data_start)?)?;
+        let (shape, (start, end)) = (entry.shape.clone(), entry.data_offsets);
+        match to_tensor(&file, name, entry, index, data_start) {
+            Ok(tensor) => catalog.insert(tensor)?,
+            Err(Error::UnsupportedFormat { tensor: name, format }) => {
+                let len_bytes = end - start;
+                catalog.unsupported.push(UnsupportedTensor { name, shape, format, source: index, len_bytes });
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

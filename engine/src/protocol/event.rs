@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Embedding, ModelTask, ProbeReport, Route};
+use super::{Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
 
 /// An event with the number of the request that it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,20 @@ pub struct EventEnvelope {
 pub enum Event {
     /// What this device can do.
     Probed(ProbeReport),
+    /// What a model is.
+    Inspected(ModelReport),
+    /// Which models there are.
+    Models(ModelList),
+    /// A model has been added to the list.
+    ModelAdded {
+        /// The name under which it is listed.
+        model: String,
+    },
+    /// A model is no longer on the list.
+    ModelRemoved {
+        /// Its name.
+        model: String,
+    },
     /// A model is on its way.
     Loading(Loading),
     /// A model is ready.
@@ -212,6 +226,7 @@ pub enum FailureCode {
     Busy,
     Cancelled,
     OutOfMemory,
+    NotAllowed,
     NoDevice,
     DeviceLost,
     DeviceFault,

@@ -2,20 +2,21 @@
 //! channel or a WebSocket. Types and nothing else; `ui/src/link/protocol.gen.ts` is generated from them.
 //!
 //! A client sends [`RequestEnvelope`]s; for each, the engine answers with [`EventEnvelope`]s of the same `id`,
-//! and the last of them is terminal: [`Event::Probed`], [`Event::Loaded`], [`Event::Done`], [`Event::Embedded`],
-//! [`Event::Unloaded`], [`Event::Cancelling`] or [`Event::Failed`].
+//! and the last of them is terminal: [`Event::is_terminal`] says which that may be.
 
 mod chat;
 mod embedding;
 mod event;
+mod model;
 mod probe;
 mod request;
 
 pub use chat::*;
 pub use embedding::*;
 pub use event::*;
+pub use model::*;
 pub use probe::*;
 pub use request::*;
 
 /// The protocol's version; a client and an engine that differ in it refuse each other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChatMessage, Constraint, EmbedRequest, ToolChoice, ToolDefinition};
+use super::{ChatMessage, Constraint, EmbedRequest, InspectRequest, ToolChoice, ToolDefinition};
 
 /// A request with the number that its events will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,20 @@ pub struct RequestEnvelope {
 pub enum Request {
     /// What can this device do? Answered by `probed`.
     Probe,
+    /// Which models are there? Answered by `models`.
+    Models,
+    /// What is a model, and does it fit here? Reads headers, never weights. Answered by `inspected`.
+    Inspect(InspectRequest),
+    /// Put a model on this machine on the list; only where the host allows it. Answered by `model_added`.
+    AddModel {
+        /// The model's folder, its `.gguf` file or any part of one.
+        path: String,
+    },
+    /// Take a model that was added off the list; its files stay. Answered by `model_removed`.
+    RemoveModel {
+        /// Its name.
+        model: String,
+    },
     /// Make a model ready. Answered by `loading` many times, then `loaded`. Replaces the model before it.
     Load(LoadRequest),
     /// Continue a conversation or a text. Answered by `prefilled`, then `token` many times, then `done`.

@@ -157,8 +157,8 @@ impl Runtime {
     ) -> Result<Session> {
         // Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
         let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
-        let weights_bytes = opened.catalog.weights_bytes();
-        let context_tokens = memory::plan_context(config, weights_bytes, request.context_tokens, available_bytes)?;
+        let wanted = request.context_tokens;
+        let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
         let device = self.open_device(choice).await?;
         Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await
     }

@@ -1,7 +1,9 @@
 //! What answers the protocol's requests: one model on one device, the same behind every route.
 
+mod description;
 mod embedding;
 mod generation;
+mod inspecting;
 mod loading;
 mod platform;
 mod probing;
@@ -73,6 +75,12 @@ impl Runtime {
                 Ok(Event::Cancelling)
             }
             Request::Unload => self.clear().map(|()| Event::Unloaded),
+            Request::Models => self.platform.models().await.map(Event::Models),
+            Request::Inspect(request) => inspecting::inspect(&*self.platform, &request).await.map(Event::Inspected),
+            Request::AddModel { path } => self.platform.add_model(&path).await.map(|model| Event::ModelAdded { model }),
+            Request::RemoveModel { model } => {
+                self.platform.remove_model(&model).await.map(|()| Event::ModelRemoved { model })
+            }
             Request::Load(request) => self.load(id, request, false, emit).await.map(Event::Loaded),
             Request::Generate(request) => match self.take() {
                 Ok(mut ready) => {

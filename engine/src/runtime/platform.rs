@@ -7,10 +7,10 @@ use std::{
 };
 
 use crate::{
-    Result,
+    Error, Result,
     device::Workers,
     file::{BoxedFuture, Folder},
-    protocol::{CpuReport, MemoryReport},
+    protocol::{CpuReport, MemoryReport, ModelList},
     text::LocalTime,
 };
 
@@ -26,6 +26,20 @@ pub trait Platform {
     fn pause(&self) -> BoxedFuture<'_, ()>;
     /// Finds a model by its name or path. An empty name is the bundled model.
     fn find_model<'a>(&'a self, model: &'a str) -> BoxedFuture<'a, Result<ModelLocation>>;
+    /// The models that can be asked for by name.
+    fn models(&self) -> BoxedFuture<'_, Result<ModelList>> {
+        Box::pin(std::future::ready(Ok(ModelList::default())))
+    }
+    /// Puts a model on the list, and gives the name under which it is found from now on.
+    fn add_model<'a>(&'a self, _path: &'a str) -> BoxedFuture<'a, Result<String>> {
+        let refused = Error::NotAllowed { what: "adding a model by its path".to_owned() };
+        Box::pin(std::future::ready(Err(refused)))
+    }
+    /// Takes a model that was added off the list.
+    fn remove_model<'a>(&'a self, _model: &'a str) -> BoxedFuture<'a, Result<()>> {
+        let refused = Error::NotAllowed { what: "removing a model".to_owned() };
+        Box::pin(std::future::ready(Err(refused)))
+    }
     /// The threads for CPU work.
     fn workers(&self) -> Arc<dyn Workers>;
     /// What the CPU is.

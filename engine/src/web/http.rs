@@ -11,6 +11,9 @@ use crate::{
     file::{BoxedFuture, ByteSource, Folder},
 };
 
+/// The longest document that is asked for as a whole.
+const DOCUMENT_MAX_BYTES: u64 = 1 << 20;
+
 /// A folder behind a URL.
 pub struct HttpFolder {
     url: String,
@@ -20,6 +23,17 @@ impl HttpFolder {
     /// Without a slash at the end.
     pub fn new(url: String) -> Self {
         Self { url }
+    }
+
+    /// A document that the server writes anew each time, and so gives whole; `None` if there is none.
+    pub async fn text(&self, name: &str) -> Result<Option<String>> {
+        let response = get(&format!("{}/{name}", self.url), name, 0..DOCUMENT_MAX_BYTES).await?;
+        if !response.ok() {
+            return Ok(None);
+        }
+        let text = response.text().map_err(|error| describe(name, &error))?;
+        let text = JsFuture::from(text).await.map_err(|error| describe(name, &error))?;
+        Ok(text.as_string())
     }
 }
 
@@ -118,7 +132,7 @@ fn failed(name: &str, reason: impl Into<String>) -> Error {
     Error::Io { file: name.to_owned(), reason: reason.into() }
 }
 
-fn describe(name: &str, error: &JsValue) -> Error {
+pub(super) fn describe(name: &str, error: &JsValue) -> Error {
     let text = error.dyn_ref::<js_sys::Error>().map(|error| String::from(error.message()));
     failed(name, text.unwrap_or_else(|| format!("{error:?}")))
 }

@@ -1,5 +1,6 @@
 //! The engine in a web page or a worker: the only place that knows wasm-bindgen.
 
+mod chosen;
 mod http;
 mod platform;
 
@@ -28,6 +29,7 @@ struct Options {
 #[wasm_bindgen]
 pub struct WebEngine {
     runtime: Rc<Runtime>,
+    platform: Rc<WebPlatform>,
 }
 
 #[wasm_bindgen]
@@ -37,8 +39,15 @@ impl WebEngine {
         std::panic::set_hook(Box::new(|panic| platform::log_error(&panic.to_string())));
         let text = js_sys::JSON::stringify(&options).map_err(|_| JsError::new("the options are no object"))?;
         let Options { allow_gpu, model_base } = serde_json::from_str(&String::from(text))?;
-        let platform = WebPlatform::new(allow_gpu, model_base);
-        Ok(WebEngine { runtime: Rc::new(Runtime::new(Rc::new(platform))) })
+        let platform = Rc::new(WebPlatform::new(allow_gpu, model_base));
+        Ok(WebEngine { runtime: Rc::new(Runtime::new(platform.clone())), platform })
+    }
+
+    /// Takes in files that a person chose, each with its path; `add_model` with the key as its path lists them. With a
+    /// name they are listed at once.
+    #[wasm_bindgen(js_name = offerFiles)]
+    pub fn offer_files(&self, key: String, name: Option<String>, paths: Vec<String>, files: Vec<web_sys::Blob>) {
+        self.platform.chosen.offer(key, name, &paths, files);
     }
 
     /// Answers one `RequestEnvelope`; `on_event` gets each `EventEnvelope`. Resolves after the last.

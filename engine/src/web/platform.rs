@@ -5,12 +5,14 @@ use std::{rc::Rc, sync::Arc};
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 
-use super::http::HttpFolder;
+use serde::Deserialize;
+
+use super::{chosen::ChosenFiles, http::HttpFolder};
 use crate::{
     Error, Result,
     device::{Serial, SimdLevel, Workers},
     file::BoxedFuture,
-    protocol::{CpuReport, MemoryReport},
+    protocol::{CpuReport, ListedModel, MemoryReport, ModelList},
     runtime::{ModelLocation, Platform},
     text::LocalTime,
 };
@@ -18,8 +20,26 @@ use crate::{
 /// The model that stands for an empty name.
 const BUNDLED_MODEL: &str = "hearth-tiny";
 
+/// What `registry.json` says, beside the models' folders.
+#[derive(Default, Deserialize)]
+struct Registry {
+    bundled: Option<String>,
+    #[serde(default)]
+    models: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    #[serde(default)]
+    description: String,
+    file: Option<String>,
+}
+
 /// A page or a worker.
 pub struct WebPlatform {
+    /// Files that a person chose.
+    pub chosen: ChosenFiles,
     allow_gpu: bool,
     model_base: String,
 }
@@ -27,7 +47,14 @@ pub struct WebPlatform {
 impl WebPlatform {
     /// `model_base` is the URL under which each model has a folder.
     pub fn new(allow_gpu: bool, model_base: String) -> Self {
-        Self { allow_gpu, model_base: model_base.trim_end_matches('/').to_owned() }
+        let model_base = model_base.trim_end_matches('/').to_owned();
+        Self { chosen: ChosenFiles::default(), allow_gpu, model_base }
+    }
+
+    /// The models that the page's server offers. A server without a list still has the bundled model.
+    async fn registry(&self) -> Registry {
+        let text = HttpFolder::new(self.model_base.clone()).text("registry.json").await.ok().flatten();
+        text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
     }
 }
 
@@ -79,18 +106,60 @@ impl Platform for WebPlatform {
 
     fn find_model<'a>(&'a self, model: &'a str) -> BoxedFuture<'a, Result<ModelLocation>> {
         Box::pin(async move {
-            let model = if model.is_empty() { BUNDLED_MODEL } else { model };
+            if let Some(chosen) = self.chosen.find(model)? {
+                return Ok(chosen);
+            }
             let (name, file) = match model.rsplit_once('/') {
-                Some((folder, file)) if file.ends_with(".gguf") => (folder, Some(file.to_owned())),
-                _ => (model, None),
+                Some((folder, file)) if file.ends_with(".gguf") => (folder.to_owned(), Some(file.to_owned())),
+                _ => {
+                    let registry = self.registry().await;
+                    let bundled = registry.bundled.unwrap_or_else(|| BUNDLED_MODEL.to_owned());
+                    let name = if model.is_empty() { bundled } else { model.to_owned() };
+                    let listed = registry.models.into_iter().find(|entry| entry.name == name);
+                    (name, listed.and_then(|entry| entry.file))
+                }
             };
             // Part of a URL: nothing that could leave the folder or change the query.
             if name.split('/').any(|part| part.is_empty() || part == ".." || part.contains(['?', '#', '\\', '%'])) {
                 return Err(Error::UnknownModel { model: model.to_owned(), available: BUNDLED_MODEL.to_owned() });
             }
             let folder = Rc::new(HttpFolder::new(format!("{}/{name}", self.model_base)));
-            Ok(ModelLocation { name: name.to_owned(), folder, file })
+            Ok(ModelLocation { name, folder, file })
         })
+    }
+
+    fn models(&self) -> BoxedFuture<'_, Result<ModelList>> {
+        Box::pin(async {
+            let Registry { bundled, models } = self.registry().await;
+            let bundled = Some(bundled.unwrap_or_else(|| BUNDLED_MODEL.to_owned()));
+            let served = models.into_iter().map(|Entry { name, description, .. }| ListedModel {
+                name,
+                description,
+                ..ListedModel::default()
+            });
+            let mut models: Vec<ListedModel> = served.collect();
+            if models.is_empty() {
+                models.push(ListedModel { name: BUNDLED_MODEL.to_owned(), ..ListedModel::default() });
+            }
+            models.extend(self.chosen.list());
+            Ok(ModelList { bundled, models, can_add: true })
+        })
+    }
+
+    fn add_model<'a>(&'a self, path: &'a str) -> BoxedFuture<'a, Result<String>> {
+        Box::pin(async move {
+            let mut taken: Vec<String> = self.registry().await.models.into_iter().map(|entry| entry.name).collect();
+            taken.push(BUNDLED_MODEL.to_owned());
+            self.chosen.add(path, &taken)
+        })
+    }
+
+    fn remove_model<'a>(&'a self, model: &'a str) -> BoxedFuture<'a, Result<()>> {
+        let removed = self.chosen.remove(model);
+        let names: Vec<String> = self.chosen.list().into_iter().map(|listed| listed.name).collect();
+        let available = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let unknown = || Error::UnknownModel { model: model.to_owned(), available };
+        Box::pin(std::future::ready(if removed { Ok(()) } else { Err(unknown()) }))
     }
 
     fn workers(&self) -> Arc<dyn Workers> {

@@ -133,7 +133,7 @@ fn keys_that_the_reader_itself_needs_are_checked() {
         ("general.alignment", GgufValue::U32(48), "is 48"),
         ("general.alignment", GgufValue::U32(1 << 31), "is 2147483648"),
         ("general.alignment", GgufValue::String("x".to_owned()), "is not a whole number"),
-        ("split.count", GgufValue::U16(3), "is 3: join the parts"),
+        ("split.count", GgufValue::U32(1 << 20), "is 1048576; at most 4096 parts are read"),
     ] {
         let mut metadata = GgufMetadata::default();
         metadata.insert(key, value);

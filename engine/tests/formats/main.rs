@@ -4,6 +4,7 @@ mod allocation;
 mod files;
 mod gguf;
 mod gguf_damaged;
+mod gguf_split;
 mod open;
 mod quant;
 mod safetensors;

@@ -64,7 +64,8 @@ impl ModelCopy {
 /// The command, away from whatever this machine has set.
 pub fn hearth(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
-    command.args(args).env("HEARTH_MODELS", models_dir()).env_remove("RUST_LOG");
+    let nothing = std::env::temp_dir().join("hearth-tests-remember-nothing");
+    command.args(args).env("HEARTH_MODELS", models_dir()).env("HEARTH_DATA", nothing).env_remove("RUST_LOG");
     command
 }
 

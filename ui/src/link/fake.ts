@@ -1,4 +1,5 @@
 // A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import { FakeShelf } from './fake_models';
 import type { Link, LinkKind, SendOptions } from './link';
 import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
@@ -109,7 +110,7 @@ async function* load(engine: FakeEngine, request: LoadRequest, signal: AbortSign
     yield { type: 'loading', stage: 'weights', done_bytes, total_bytes, elapsed_ms: step * 40 };
   }
   const route: Route = `${engine.side}-${request.device === 'gpu' ? 'gpu' : 'cpu'}`;
-  yield { type: 'loaded', ...fakeLoaded(route) };
+  yield { type: 'loaded', ...fakeLoaded(route, request.model === '' ? {} : { model: request.model }) };
 }
 
 async function* generate(
@@ -136,6 +137,11 @@ export class FakeLink implements Link {
   readonly #engine: FakeEngine | Failure;
   /** What has been asked, in order. */
   readonly requests: Request[] = [];
+  readonly shelf = new FakeShelf();
+  /** What was chosen in the page. */
+  readonly offered: (readonly File[])[] = [];
+  /** Who wants to know of what is dropped on the app's window. */
+  dropped: ((paths: readonly string[]) => void) | undefined;
   /** How often the link was closed. */
   closed = 0;
   #route: Route = 'native-cpu';
@@ -153,6 +159,18 @@ export class FakeLink implements Link {
     this.closed += 1;
   }
 
+  offer(files: readonly File[]): string {
+    this.offered.push(files);
+    return `chosen/${this.offered.length}`;
+  }
+
+  onDrop(listener: (paths: readonly string[]) => void): () => void {
+    this.dropped = listener;
+    return () => {
+      this.dropped = undefined;
+    };
+  }
+
   async *send(request: Request, options: SendOptions = {}): AsyncGenerator<Event> {
     const engine = this.#engine;
     if ('code' in engine) return;
@@ -161,6 +179,11 @@ export class FakeLink implements Link {
     const failure = engine.failure?.(request);
     if (failure !== undefined) {
       yield { type: 'failed', ...failure };
+      return;
+    }
+    const answer = this.shelf.answer(request);
+    if (answer !== undefined) {
+      yield answer;
       return;
     }
     switch (request.type) {

@@ -20,6 +20,10 @@ export interface Link {
    * Leaving the loop early cancels the request.
    */
   send(request: Request, options?: SendOptions): AsyncIterable<Event>;
+  /** Hands chosen files to an engine in this page; `add_model` with the path that comes back lists them. */
+  offer?(files: readonly File[]): string;
+  /** Calls back with the paths of what is dropped on the app's window, until the function that comes back is called. */
+  onDrop?(listener: (paths: readonly string[]) => void): () => void;
 }
 
 /** Why a link could not be opened. */

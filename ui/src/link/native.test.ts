@@ -69,6 +69,31 @@ describe('NativeLink', () => {
     ]);
   });
 
+  it('tells what is dropped on the window, until it is told to stop', async () => {
+    const asked: string[] = [];
+    let handler = 0;
+    mockIPC((command, payload) => {
+      asked.push(command);
+      if (command === 'plugin:event|listen') {
+        expect(payload).toMatchObject({ event: 'tauri://drag-drop' });
+        handler = (payload as { handler: number }).handler;
+        return 7;
+      }
+      return undefined;
+    });
+    const dropped: (readonly string[])[] = [];
+    const stop = new NativeLink().onDrop((paths) => dropped.push(paths));
+    await Promise.resolve();
+    tauri.__TAURI_INTERNALS__.runCallback(handler, {
+      event: 'tauri://drag-drop',
+      id: 7,
+      payload: { paths: ['/models/a.gguf'], position: { x: 1, y: 2 } },
+    });
+    expect(dropped).toEqual([['/models/a.gguf']]);
+    expect(asked).toEqual(['plugin:event|listen']);
+    stop();
+  });
+
   it('fails what is open when it is closed', async () => {
     mockIPC(() => undefined);
     const link = new NativeLink();

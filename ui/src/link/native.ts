@@ -1,5 +1,6 @@
 // The only file that knows how Tauri is spoken to.
 import { Channel, convertFileSrc, invoke, isTauri } from '@tauri-apps/api/core';
+import { TauriEvent, listen } from '@tauri-apps/api/event';
 
 import { isEventEnvelope, linkFailure } from './failure';
 import type { Link, SendOptions } from './link';
@@ -34,6 +35,22 @@ export class NativeLink implements Link {
 
   send(request: Request, options?: SendOptions): AsyncIterable<Event> {
     return this.#requests.send(request, options);
+  }
+
+  onDrop(listener: (paths: readonly string[]) => void): () => void {
+    const stop = listen<{ readonly paths: readonly string[] }>(TauriEvent.DRAG_DROP, ({ payload }) => {
+      listener(payload.paths);
+    });
+    // Where the window may not listen nothing can be dropped; a path can still be typed.
+    stop.catch(() => undefined);
+    return () => {
+      stop.then(
+        (unlisten) => {
+          unlisten();
+        },
+        () => undefined,
+      );
+    };
   }
 }
 

@@ -1,7 +1,32 @@
 // Generated from engine/src/protocol by engine/tests/typescript.rs; HEARTH_BLESS=1 renews it.
 
 /** The protocol's version; a client and an engine that differ in it refuse each other. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
+
+/**
+ * What a model says about where it comes from.
+ */
+export type AboutReport = {
+/**
+ * Its own name for itself.
+ */
+name: string | null,
+/**
+ * Who made it.
+ */
+author: string | null,
+/**
+ * Under which licence.
+ */
+license: string | null,
+/**
+ * The model that it was made from.
+ */
+base_model: string | null,
+/**
+ * What it is, in words.
+ */
+description: string | null, };
 
 /**
  * One GPU.
@@ -228,7 +253,15 @@ vector: Array<number>, };
 /**
  * What can happen.
  */
-export type Event = { "type": "probed" } & ProbeReport | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
+export type Event = { "type": "probed" } & ProbeReport | { "type": "inspected" } & ModelReport | { "type": "models" } & ModelList | { "type": "model_added",
+/**
+ * The name under which it is listed.
+ */
+model: string, } | { "type": "model_removed",
+/**
+ * Its name.
+ */
+model: string, } | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
 /**
  * Tokens read so far.
  */
@@ -295,7 +328,75 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+
+/**
+ * A file with weights.
+ */
+export type FileReport = {
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Its length.
+ */
+bytes: number, };
+
+/**
+ * Whether something fits.
+ */
+export type Fit = "fits" | "too_large" | "unknown" | "no_device";
+
+/**
+ * Whether a device can hold a model.
+ */
+export type FitReport = {
+/**
+ * In a word.
+ */
+fit: Fit,
+/**
+ * The device; empty if there is none.
+ */
+device: string,
+/**
+ * What is needed.
+ */
+needed_bytes: number,
+/**
+ * What is free; 0 if the platform does not tell.
+ */
+available_bytes: number,
+/**
+ * In words for a person.
+ */
+reason: string, };
+
+/**
+ * One way in which weights are stored.
+ */
+export type FormatReport = {
+/**
+ * Its name.
+ */
+format: string,
+/**
+ * Whether this engine reads it.
+ */
+is_supported: boolean,
+/**
+ * Tensors stored so.
+ */
+tensors: number,
+/**
+ * Their weights.
+ */
+parameters: number,
+/**
+ * Their bytes.
+ */
+bytes: number, };
 
 /**
  * A text to continue and how.
@@ -331,6 +432,28 @@ tools?: Array<ToolDefinition> | null,
 tool_choice?: ToolChoice | null, };
 
 /**
+ * Which model to look at.
+ */
+export type InspectRequest = {
+/**
+ * A name from the list, or a path where the host allows paths. Empty: the bundled model.
+ */
+model: string,
+/**
+ * Tokens of context to plan for. None: what a load without a wish would make room for.
+ */
+context_tokens?: number | null,
+/**
+ * Whether every tensor shall be listed.
+ */
+tensors: boolean, };
+
+/**
+ * A kind of model file.
+ */
+export type Layout = "safetensors" | "gguf";
+
+/**
  * Limits of a GPU.
  */
 export type LimitsReport = {
@@ -358,6 +481,31 @@ subgroup_size_min: number,
  * See `subgroup_size_min`.
  */
 subgroup_size_max: number, };
+
+/**
+ * A model on the list.
+ */
+export type ListedModel = {
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * What it is, in words for a person; may be empty.
+ */
+description: string,
+/**
+ * Whether a person added it; only such a model can be removed.
+ */
+is_added: boolean,
+/**
+ * Where it lies, where the client may know that.
+ */
+place: string | null,
+/**
+ * Whether its files are no longer where they were.
+ */
+is_missing: boolean, };
 
 /**
  * Which model to load, and where it shall run.
@@ -452,6 +600,43 @@ total_bytes: number,
 elapsed_ms: number, };
 
 /**
+ * The memory that a model will take.
+ */
+export type MemoryPlan = {
+/**
+ * With so many tokens of context.
+ */
+context_tokens: number,
+/**
+ * Matrices of weights.
+ */
+weights_bytes: number,
+/**
+ * Keys and values of the tokens in the context.
+ */
+cache_bytes: number,
+/**
+ * What lives only within a step.
+ */
+scratch_bytes: number,
+/**
+ * Norms, tables, logits, and the logits once more where they are read.
+ */
+other_bytes: number,
+/**
+ * All together.
+ */
+total_bytes: number,
+/**
+ * What each token of the context adds to the cache, on average.
+ */
+cache_bytes_per_token: number,
+/**
+ * The largest piece that must lie in one buffer; matrices of weights are split where they must be.
+ */
+largest_buffer_bytes: number, };
+
+/**
  * Memory.
  */
 export type MemoryReport = {
@@ -465,9 +650,121 @@ total_bytes: number,
 available_bytes: number, };
 
 /**
+ * The models that can be asked for by name.
+ */
+export type ModelList = {
+/**
+ * The one that is taken when none is named.
+ */
+bundled: string | null,
+/**
+ * All of them.
+ */
+models: Array<ListedModel>,
+/**
+ * Whether `add_model` and `remove_model` are allowed.
+ */
+can_add: boolean, };
+
+/**
+ * What a model's headers say. Nothing of this needs the weights.
+ */
+export type ModelReport = {
+/**
+ * The name under which it was found.
+ */
+model: string,
+/**
+ * In which kind of file it lies.
+ */
+layout: Layout,
+/**
+ * The files with its weights.
+ */
+files: Array<FileReport>,
+/**
+ * Who made it of what, as far as it says.
+ */
+about: AboutReport,
+/**
+ * Its architecture, as its file names it.
+ */
+architecture: string,
+/**
+ * Why it cannot run here; none if it can.
+ */
+unsupported: Failure | null,
+/**
+ * What can be asked of it; empty if it cannot run.
+ */
+tasks: Array<ModelTask>,
+/**
+ * Number of weights.
+ */
+parameters: number,
+/**
+ * Bytes of weights as stored.
+ */
+weights_bytes: number,
+/**
+ * Bits that a weight takes, over the whole model.
+ */
+bits_per_weight: number,
+/**
+ * How the weights are stored, the format with the most bytes first.
+ */
+formats: Array<FormatReport>,
+/**
+ * Its sizes, as far as its configuration says.
+ */
+shape: ShapeReport,
+/**
+ * How it cuts text.
+ */
+tokenizer: TokenizerReport,
+/**
+ * What its chat template knows; none if it has none.
+ */
+template: TemplateReport | null,
+/**
+ * The context that was asked for, or that a load without a wish would make room for; none if it cannot run.
+ */
+context_tokens: number | null,
+/**
+ * What it needs at several lengths of context, the shortest first, `context_tokens` among them; empty if it
+ * cannot run.
+ */
+outlooks: Array<Outlook>,
+/**
+ * The most context that fits the CPU's free memory; none if not even a little does, or nobody knows.
+ */
+context_tokens_max: number | null,
+/**
+ * Every tensor, if they were asked for.
+ */
+tensors: Array<TensorReport>, };
+
+/**
  * What a model is made for.
  */
 export type ModelTask = "generate" | "embed";
+
+/**
+ * What a model needs at one length of context, and whether that is there.
+ */
+export type Outlook = {
+/**
+ * What it needs.
+ */
+memory: MemoryPlan,
+/**
+ * Whether a CPU's memory suffices.
+ */
+cpu: FitReport,
+/**
+ * Whether the GPU can hold it.
+ */
+gpu: FitReport, };
 
 /**
  * How the vectors of a text's tokens become one.
@@ -540,7 +837,15 @@ reason: string, };
 /**
  * What can be asked.
  */
-export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "cancel",
+export type Request = { "type": "probe" } | { "type": "models" } | { "type": "inspect" } & InspectRequest | { "type": "add_model",
+/**
+ * The model's folder, its `.gguf` file or any part of one.
+ */
+path: string, } | { "type": "remove_model",
+/**
+ * Its name.
+ */
+model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "cancel",
 /**
  * The number of the request to stop.
  */
@@ -600,14 +905,102 @@ min_p: number,
 seed?: number | null, };
 
 /**
+ * A model's sizes.
+ */
+export type ShapeReport = {
+/**
+ * Tokens of context that it was made for.
+ */
+context_tokens: number | null,
+/**
+ * Tokens that it knows.
+ */
+vocab_size: number | null,
+/**
+ * Length of a token's vector.
+ */
+hidden: number | null,
+/**
+ * Number of blocks.
+ */
+layers: number | null,
+/**
+ * Query heads.
+ */
+heads: number | null,
+/**
+ * Key and value heads.
+ */
+kv_heads: number | null,
+/**
+ * Length of a head's vector.
+ */
+head_dim: number | null,
+/**
+ * Width of the feed-forward layer.
+ */
+feed_forward: number | null, };
+
+/**
  * Why an answer ended.
  */
 export type StopReason = "end_of_turn" | "tool_calls" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
 
 /**
+ * A model's chat template.
+ */
+export type TemplateReport = {
+/**
+ * Whether it takes standing instructions.
+ */
+has_system: boolean,
+/**
+ * Whether it speaks of tools.
+ */
+has_tools: boolean,
+/**
+ * Whether it speaks of thinking.
+ */
+has_thinking: boolean, };
+
+/**
+ * A tensor in a file.
+ */
+export type TensorReport = {
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * Rows first.
+ */
+shape: Array<number>,
+/**
+ * How it is stored.
+ */
+format: string,
+/**
+ * How long it is.
+ */
+bytes: number, };
+
+/**
  * What a text is in a search.
  */
 export type TextKind = "query" | "document";
+
+/**
+ * A model's tokenizer.
+ */
+export type TokenizerReport = {
+/**
+ * "byte-level BPE", "SentencePiece BPE", "Unigram", "WordPiece", ...
+ */
+kind: string,
+/**
+ * How many tokens it knows; none if it cannot be built.
+ */
+tokens: number | null, };
 
 /**
  * A call of a function, as the model made it.

@@ -100,6 +100,30 @@ describe('WorkerLink', () => {
     expect(await unloaded).toEqual([{ type: 'unloaded' }]);
   });
 
+  it('hands over chosen files as they are, and again to the next worker while they are listed', async () => {
+    const workers = [new PuppetWorker(), new PuppetWorker(), new PuppetWorker()] as const;
+    const link = linkTo(...workers);
+    const [config, weights] = [new File(['{}'], 'config.json'), new File(['w'], 'model.safetensors')];
+    link.open().catch(() => undefined);
+    const path = link.offer([config, weights]);
+    const files = { kind: 'files', key: path, paths: ['config.json', 'model.safetensors'], files: [config, weights] };
+    expect(workers[0].heard[1]).toEqual({ ...files, name: undefined });
+    const adding = collect(link.send({ type: 'add_model', path }));
+    workers[0].say({ kind: 'event', envelope: { id: 1, event: { type: 'model_added', model: 'chosen-files' } } });
+    await adding;
+
+    link.close();
+    link.open().catch(() => undefined);
+    expect(workers[1].heard.slice(1)).toEqual([{ ...files, name: 'chosen-files' }]);
+    const removing = collect(link.send({ type: 'remove_model', model: 'chosen-files' }));
+    workers[1].say({ kind: 'event', envelope: { id: 2, event: { type: 'model_removed', model: 'chosen-files' } } });
+    await removing;
+
+    link.close();
+    link.open().catch(() => undefined);
+    expect(workers[2].heard).toHaveLength(1);
+  });
+
   it('fails a request while nothing runs', async () => {
     expect(await collect(linkTo().send({ type: 'probe' }))).toEqual([
       expect.objectContaining({ type: 'failed', code: 'link' }),

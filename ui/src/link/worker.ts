@@ -3,7 +3,7 @@ import { isEventEnvelope, linkFailure } from './failure';
 import type { Link, SendOptions } from './link';
 import { LinkError } from './link';
 import { Multiplexer, unreadable } from './multiplex';
-import type { Event, Failure, Request } from './protocol.gen';
+import type { Event, EventEnvelope, Failure, Request } from './protocol.gen';
 
 /** The part of a Worker that is used, so that tests can stand in for it. */
 export type WorkerPort = Pick<Worker, 'postMessage' | 'terminate' | 'addEventListener'>;
@@ -12,6 +12,12 @@ export interface WorkerLinkOptions {
   readonly allowGpu: boolean;
   readonly modelBase: string;
   readonly spawn?: () => WorkerPort;
+}
+
+/** Files that were chosen, and the name under which the engine lists them, once it does. */
+interface Offer {
+  readonly files: readonly File[];
+  name: string | undefined;
 }
 
 const HINT = 'Try again: the engine starts anew. If it happens again, choose another route.';
@@ -28,8 +34,14 @@ export class WorkerLink implements Link {
     if (this.#worker === undefined) {
       throw new LinkError(linkFailure('the engine in this page is not running', HINT));
     }
+    if (envelope.request.type === 'add_model') this.#adding.set(envelope.id, envelope.request.path);
     this.#say({ kind: 'request', envelope });
   });
+  /** What was chosen so far: an engine that starts anew is told again. */
+  readonly #offers = new Map<string, Offer>();
+  /** Which offers the requests to list one are about. */
+  readonly #adding = new Map<number, string>();
+  #offered = 0;
   #worker: WorkerPort | undefined;
   #opening: Promise<void> | undefined;
   #settle: ((failure?: Failure) => void) | undefined;
@@ -55,6 +67,33 @@ export class WorkerLink implements Link {
 
   send(request: Request, options?: SendOptions): AsyncIterable<Event> {
     return this.#requests.send(request, options);
+  }
+
+  offer(files: readonly File[]): string {
+    this.#offered += 1;
+    const key = `chosen/${this.#offered}`;
+    const offer = { files, name: undefined };
+    this.#offers.set(key, offer);
+    this.#sayFiles(key, offer);
+    return key;
+  }
+
+  #sayFiles(key: string, { files, name }: Offer): void {
+    const paths = files.map((file) => file.webkitRelativePath || file.name);
+    this.#say({ kind: 'files', key, name, paths, files });
+  }
+
+  /** Keeps up with what the engine lists. */
+  #note({ id, event }: EventEnvelope): void {
+    const key = this.#adding.get(id);
+    if (key !== undefined) {
+      this.#adding.delete(id);
+      const offer = this.#offers.get(key);
+      if (event.type === 'model_added' && offer !== undefined) offer.name = event.model;
+      else this.#offers.delete(key);
+    }
+    if (event.type !== 'model_removed') return;
+    for (const [other, { name }] of this.#offers) if (name === event.model) this.#offers.delete(other);
   }
 
   #start(): void {
@@ -83,6 +122,7 @@ export class WorkerLink implements Link {
       });
     });
     this.#say({ kind: 'open', allowGpu: this.#options.allowGpu, modelBase: this.#options.modelBase });
+    for (const [key, offer] of this.#offers) this.#sayFiles(key, offer);
   }
 
   #say(message: ToWorker): void {
@@ -99,8 +139,10 @@ export class WorkerLink implements Link {
         this.#end(message.failure);
         return;
       case 'event':
-        if (isEventEnvelope(message.envelope)) this.#requests.receive(message.envelope);
-        else this.#end(unreadable('an envelope without an event'));
+        if (isEventEnvelope(message.envelope)) {
+          this.#note(message.envelope);
+          this.#requests.receive(message.envelope);
+        } else this.#end(unreadable('an envelope without an event'));
         return;
     }
   }

@@ -40,6 +40,8 @@ export class Session {
   settings = $state.raw<Settings>(readSettings(undefined));
   probes = $state.raw<Probes>({ webview: { state: 'pending' }, native: { state: 'pending' } });
   choice = $state.raw<RouteChoice | undefined>();
+  /** The model that is asked for; empty: the bundled one. */
+  model = $state.raw('');
   /** Whether a question waits for the model to be ready. */
   waiting = $state(false);
   /** Finished sentences of the answer, for screen readers. */
@@ -60,6 +62,8 @@ export class Session {
   readonly #feed = new SentenceFeed();
   /** The route that holds a model, or tried to. */
   #active: Route | undefined;
+  /** Tokens of context that were asked for; none: as many as is usual and fits. */
+  #contextTokens: number | undefined;
   #controller = new AbortController();
   #turn: Promise<void> = Promise.resolve();
   /** Counts conversations: an answer to an earlier one is no longer written down. */
@@ -68,6 +72,7 @@ export class Session {
   constructor(given: SessionOptions) {
     this.#given = given;
     this.#pinned = given.route;
+    this.model = given.model;
     this.settings = readSettings(given.store.read('settings'));
     this.conversation = readConversation(given.store.read('conversation'));
   }
@@ -150,6 +155,19 @@ export class Session {
     void next;
   }
 
+  /** Takes another model, with the route as it is. The conversation stays. */
+  useModel(model: string, contextTokens: number | undefined): void {
+    this.model = model;
+    this.#contextTokens = contextTokens;
+    if (this.status.name === 'generating') this.#step({ kind: 'stop' });
+    void (this.#active === undefined ? this.start() : this.#takeTurn((signal) => this.#load(signal)));
+  }
+
+  /** The engine in use; before there is one, none. */
+  get engine(): Link | undefined {
+    return this.#active === undefined ? undefined : this.#link(this.#active);
+  }
+
   /** Where to go when the route in use has failed. */
   get alternative(): RouteOption | undefined {
     return this.#active === undefined ? undefined : nextBest(this.options, this.#active);
@@ -209,7 +227,8 @@ export class Session {
       this.#take({ type: 'failed', ...openingFailure(thrown) });
       return;
     }
-    const request: Request = { type: 'load', model: this.#given.model, device: deviceOf(choice.route) };
+    const context = this.#contextTokens === undefined ? {} : { context_tokens: this.#contextTokens };
+    const request: Request = { type: 'load', model: this.model, device: deviceOf(choice.route), ...context };
     for await (const event of link.send(request, { signal })) this.#take(event);
     if (this.waiting && this.loaded !== undefined && !signal.aborted) await this.#answer(signal);
   }

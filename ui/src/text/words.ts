@@ -15,6 +15,13 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   device_fault: 'The device refused the work',
   io: 'Reading the model failed',
   busy: 'The engine is busy',
+  bad_config: "The model's configuration can't be used",
+  unsupported_format: 'The weights are stored in a way that is not read',
+  missing_tensor: 'A part of the model is missing',
+  wrong_shape: "The model's parts don't fit together",
+  tokenizer: "The model's tokenizer can't be used",
+  wrong_task: 'The model is made for something else',
+  not_allowed: 'That is not allowed here',
   link: 'The engine stopped answering',
 };
 

@@ -9,6 +9,7 @@ import { Store } from '../state/store';
 import App from './App.svelte';
 
 let session: Session;
+let links: { webview: FakeLink; native: FakeLink };
 let app: ReturnType<typeof mount>;
 let answer = 'Good evening.';
 let failure: Failure | undefined;
@@ -57,11 +58,12 @@ beforeEach(async () => {
     pause: () => held,
     failure: (request: Request) => (request.type === 'generate' ? failure : undefined),
   };
-  session = new Session({
-    links: {
+  links = {
       webview: new FakeLink('worker', { ...engine, side: 'webview', report: fakeReport({ no_adapter_reason: 'the browser has no WebGPU' }) }),
       native: new FakeLink('native', engine),
-    },
+  };
+  session = new Session({
+    links,
     store: new Store(undefined),
     model: '',
     route: undefined,
@@ -70,7 +72,7 @@ beforeEach(async () => {
       queueMicrotask(act);
     },
   });
-  app = mount(App, { target: document.body, props: { session } });
+  app = mount(App, { target: document.body, props: { session, links } });
   await session.start();
   await settle();
 });
@@ -78,6 +80,60 @@ beforeEach(async () => {
 afterEach(async () => {
   await unmount(app);
   document.body.replaceChildren();
+});
+
+describe('the models', () => {
+  const dialog = (): HTMLDialogElement | null => document.querySelector<HTMLDialogElement>('dialog[data-testid="model-panel"]');
+
+  async function show(): Promise<void> {
+    find('models').click();
+    await settle();
+  }
+
+  it('are opened from the header, which names the one in use', async () => {
+    expect(find('model-name').textContent).toBe('hearth-tiny');
+    await show();
+    expect(dialog()?.open).toBe(true);
+    expect(find('model-report').textContent).toContain('apache-2.0');
+    expect(find('model-report').textContent).toContain('16.00 bits each');
+    expect(find('model-total').textContent).toBe('20.5 MB');
+    expect(find('model-fit').dataset.fit).toBe('fits');
+    expect(find('model-load').textContent.trim()).toBe('In use');
+    expect(find('model-load').hasAttribute('disabled')).toBe(true);
+  });
+
+  it('tell what another context needs, and that it does not fit', async () => {
+    await show();
+    const context = document.querySelector<HTMLInputElement>('[data-testid="model-context"]');
+    if (context === null) throw new Error('there is no field for the context');
+    context.value = '4096';
+    context.dispatchEvent(new Event('change', { bubbles: true }));
+    await settle();
+    expect(find('model-total').textContent).toBe('23.6 MB');
+    expect(find('model-fit').dataset.fit).toBe('too_large');
+    expect(find('model-fit').textContent).toContain('1\u202f500 tokens of context would fit');
+    expect(find('model-load').hasAttribute('disabled')).toBe(false);
+  });
+
+  it('are brought by a path that is dropped on the window, loaded and removed, and the conversation stays', async () => {
+    type('Hello!');
+    press('Enter');
+    await settle();
+    links.native.dropped?.(['/models/other']);
+    await settle();
+    expect(dialog()?.open).toBe(true);
+    expect(find('model-said').textContent).toContain('other is on the list now');
+    find('model-load').click();
+    await settle();
+    expect(dialog()?.open).toBe(false);
+    expect(links.native.requests.at(-1)).toEqual({ type: 'load', model: 'other', device: 'cpu' });
+    expect(find('model-name').textContent).toBe('other');
+    expect(find('message-user').textContent).toContain('Hello!');
+    await show();
+    find('model-remove').click();
+    await settle();
+    expect(document.querySelector('[data-model="other"]')).toBeNull();
+  });
 });
 
 describe('the window', () => {

@@ -29,6 +29,6 @@ export function mountApp(target: Element, links: Links, store: Store, address: A
       theme.set(session.settings.theme);
     });
   });
-  mount(App, { target, props: { session } });
+  mount(App, { target, props: { session, links } });
   return session;
 }

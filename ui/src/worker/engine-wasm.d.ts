@@ -13,6 +13,8 @@ declare module 'hearth-engine-wasm/hearth_engine.js' {
     static create(options: WebEngineOptions): Promise<WebEngine>;
     /** Answers one request envelope with event envelopes, each as JSON. Resolves after the last. */
     handle(request: string, onEvent: (event: string) => void): Promise<void>;
+    /** Takes in chosen files; `add_model` with the key as its path lists them, a name lists them at once. */
+    offerFiles(key: string, name: string | undefined, paths: string[], files: Blob[]): void;
     free(): void;
   }
 

@@ -53,6 +53,16 @@ scope.addEventListener('message', ({ data }) => {
     });
     return;
   }
+  if (data.kind === 'files') {
+    engine?.then(
+      (started) => {
+        started.offerFiles(data.key, data.name, [...data.paths], [...data.files]);
+      },
+      // The page has been told already that the engine did not start.
+      () => undefined,
+    );
+    return;
+  }
   engine = start({ allowGpu: data.allowGpu, modelBase: data.modelBase });
   engine.then(
     () => {

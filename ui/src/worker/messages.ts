@@ -1,8 +1,17 @@
 import type { EventEnvelope, Failure, RequestEnvelope } from '../link/protocol.gen';
 
-/** What the page says to the engine's worker: first `open`, then requests. */
+/** What the page says to the engine's worker: first `open`, then files and requests. */
 export type ToWorker =
   | { readonly kind: 'open'; readonly allowGpu: boolean; readonly modelBase: string }
+  | {
+      /** Files that a person chose: they cross as handles, not as bytes. */
+      readonly kind: 'files';
+      readonly key: string;
+      /** The name under which they are listed already, if they were before this worker began. */
+      readonly name: string | undefined;
+      readonly paths: readonly string[];
+      readonly files: readonly File[];
+    }
   | { readonly kind: 'request'; readonly envelope: RequestEnvelope };
 
 /** What the worker says to the page. After `died` it says nothing more and must be replaced. */

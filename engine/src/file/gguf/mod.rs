@@ -1,4 +1,4 @@
-//! GGUF, version 2 and 3: one file that holds weights, configuration, tokenizer and chat template.
+//! GGUF, version 2 and 3: one file, or several parts of one, with weights, configuration, tokenizer and chat template.
 //!
 //! ```text
 //! "GGUF" | version u32 | tensors u64 | keys u64
@@ -12,16 +12,18 @@
 //! compared with the file's size before anything is allocated for it.
 
 mod header;
+mod split;
 mod types;
 mod value;
 mod write;
 
+pub use split::PartName;
 pub use value::{GgufArray, GgufMetadata, GgufValue};
 pub use write::{GgufTensor, write_gguf};
 
 use std::rc::Rc;
 
-use super::{ByteSource, Catalog, TensorInfo, catalog::stored_bytes};
+use super::{ByteSource, Catalog, Folder, TensorInfo, UnsupportedTensor, catalog::stored_bytes};
 use crate::{Error, Result};
 use header::{Header, Stop, TensorEntry};
 
@@ -34,22 +36,47 @@ const DEFAULT_ALIGNMENT: u64 = 32;
 /// No alignment is larger than this.
 const ALIGNMENT_MAX: u64 = 1 << 20;
 
-/// Reads and checks the header: what the file says, and where its tensors are.
-pub(super) async fn read_gguf(source: Rc<dyn ByteSource>) -> Result<(Catalog, GgufMetadata)> {
+/// Reads and checks the header: what the file says, and where its tensors are. A part of a model in several files
+/// stands for all of them.
+pub(super) async fn read_gguf(folder: &dyn Folder, file: &str) -> Result<(Catalog, GgufMetadata)> {
+    let source = split::open_part(folder, file).await?;
     let header = read_header(&*source).await?;
-    if let Some(parts @ 2..) = header.metadata.find_u64("split.count")? {
-        return Err(Error::config("split.count", format_args!("is {parts}: join the parts into one file first")));
+    match split::read_parts(folder, file, header).await? {
+        Ok(whole) => Ok(whole),
+        Err(header) => {
+            let mut catalog = Catalog::default();
+            let metadata = add_part(&mut catalog, source, header)?;
+            Ok((catalog, metadata))
+        }
     }
+}
+
+/// Adds one file's tensors to the catalog, and gives what the file says about itself.
+fn add_part(catalog: &mut Catalog, source: Rc<dyn ByteSource>, header: Header) -> Result<GgufMetadata> {
     let file = source.name().to_owned();
     let file_bytes = source.len_bytes();
     let alignment = read_alignment(&header.metadata)?;
     let data_start = header.len_bytes.next_multiple_of(alignment);
-    let mut catalog = Catalog { tensors: Default::default(), sources: vec![source] };
+    let index = catalog.sources.len();
+    catalog.sources.push(source);
+    let mut starts: Vec<u64> = header.tensors.iter().map(|entry| entry.offset).collect();
+    starts.push(file_bytes.saturating_sub(data_start));
+    starts.sort_unstable();
     for entry in header.tensors {
-        catalog.insert(to_tensor(&file, file_bytes, entry, alignment, data_start)?)?;
+        let (shape, offset) = (entry.shape.clone(), entry.offset);
+        match to_tensor(&file, file_bytes, entry, alignment, data_start) {
+            Ok(tensor) => catalog.insert(TensorInfo { source: index, ..tensor })?,
+            Err(Error::UnsupportedFormat { tensor: name, format }) => {
+                // How long a block of a format that is not known may be, only the next tensor's place tells.
+                let next = starts.get(starts.partition_point(|start| *start <= offset)).copied();
+                let len_bytes = next.unwrap_or(offset).saturating_sub(offset);
+                catalog.unsupported.push(UnsupportedTensor { name, shape, format, source: index, len_bytes });
+            }
+            Err(error) => return Err(error),
+        }
     }
-    check_overlap(&file, &catalog)?;
-    Ok((catalog, header.metadata))
+    check_overlap(&file, catalog, index)?;
+    Ok(header.metadata)
 }
 
 /// Reads more and more of the file until the header is whole.
@@ -110,8 +137,9 @@ fn to_tensor(file: &str, file_bytes: u64, entry: TensorEntry, alignment: u64, da
 }
 
 /// Checks that no byte belongs to two tensors.
-fn check_overlap(file: &str, catalog: &Catalog) -> Result<()> {
-    let mut tensors: Vec<_> = catalog.tensors.values().filter(|tensor| tensor.len_bytes > 0).collect();
+fn check_overlap(file: &str, catalog: &Catalog, source: usize) -> Result<()> {
+    let within = |tensor: &&TensorInfo| tensor.source == source && tensor.len_bytes > 0;
+    let mut tensors: Vec<_> = catalog.tensors.values().filter(within).collect();
     tensors.sort_by_key(|tensor| tensor.offset_bytes);
     for pair in tensors.windows(2) {
         if pair[0].offset_bytes + pair[0].len_bytes > pair[1].offset_bytes {

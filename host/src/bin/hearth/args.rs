@@ -85,8 +85,14 @@ pub enum Command {
     Tokenize(Tokenize),
     /// Show what this machine can do
     Probe,
-    /// Show what a model's files hold
+    /// Show what a model is and what it needs, without loading it
     Inspect(Inspect),
+    /// List the models that have a name, or add one of your own
+    #[command(subcommand_value_name = "COMMAND", args_conflicts_with_subcommands = true)]
+    Models {
+        #[command(subcommand)]
+        command: Option<Models>,
+    },
     /// Measure how good a model is
     #[command(subcommand)]
     Eval(Eval),
@@ -226,8 +232,27 @@ pub struct Tokenize {
 
 #[derive(Args)]
 pub struct Inspect {
-    /// A model's folder, .gguf file or name
+    /// A model's folder, .gguf file (of a split one any part) or name
     pub path: String,
+    /// List every tensor too
+    #[arg(long)]
+    pub tensors: bool,
+}
+
+#[derive(Subcommand)]
+pub enum Models {
+    /// List the models that have a name
+    List,
+    /// Remember a model under a name
+    Add {
+        /// The model's folder or .gguf file
+        path: String,
+    },
+    /// Forget a model that was added; its files stay
+    Remove {
+        /// The model's name
+        name: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -1,106 +1,172 @@
-//! `inspect`: what a model's files hold, without loading it.
+//! `inspect`: what a model is and what it needs, without loading it.
 
-use hearth_engine::{
-    Error,
-    file::{Catalog, Documents, TensorInfo, open_model},
-    model::{EncoderConfig, ModelConfig},
-    runtime::ModelLocation,
+use hearth_engine::protocol::{
+    Event, Fit, InspectRequest, Layout, ModelReport, ModelTask, Outlook, Request, TensorReport,
 };
-use hearth_host::ModelStore;
-use serde::Serialize;
+use hearth_host::EngineHandle;
 
 use crate::{
-    args::Inspect,
+    args::{Global, Inspect},
     output::{Output, Stop, bytes, count},
+    session::{request, unexpected},
 };
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Report<'a> {
-    model: String,
-    layout: &'static str,
-    architecture: String,
-    is_supported: bool,
-    context_tokens: Option<u32>,
-    parameters: u64,
-    weights_bytes: u64,
-    files: Vec<File<'a>>,
-    tensors: Vec<Tensor<'a>>,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    name: &'a str,
-    bytes: u64,
-}
-
-#[derive(Serialize)]
-struct Tensor<'a> {
-    name: &'a str,
-    shape: &'a [u64],
-    format: &'static str,
-    bytes: u64,
-}
-
-pub fn inspect(models: &ModelStore, args: &Inspect, output: &Output) -> Result<(), Stop> {
-    let location = ModelLocation::from(models.find(&args.path)?);
-    let opened = pollster::block_on(open_model(location.folder.as_ref(), location.file.as_deref()))?;
-    // A model that cannot run here can still be looked at.
-    let (architecture, is_supported, context_tokens) = match ModelConfig::read(&opened.documents) {
-        Ok(config) => (config.architecture.name.to_owned(), true, Some(config.context_tokens)),
-        Err(Error::UnknownArchitecture { architecture, .. }) => match EncoderConfig::find(&opened.documents)? {
-            Some(config) => (architecture, true, Some(config.positions)),
-            None => (architecture, false, None),
-        },
-        Err(error) => return Err(error.into()),
+pub fn inspect(engine: &EngineHandle, args: &Inspect, global: &Global, output: &Output) -> Result<(), Stop> {
+    let asked = InspectRequest {
+        model: args.path.clone(),
+        context_tokens: global.context,
+        // Programs get all there is; a person is spared some hundred lines.
+        tensors: args.tensors || output.json,
     };
-    let report = report(&location.name, &opened.documents, &opened.catalog);
-    let report = Report { architecture, is_supported, context_tokens, ..report };
-    if output.json { output.json(&report) } else { print(&report, output) }
-}
-
-fn report<'a>(model: &str, documents: &Documents, catalog: &'a Catalog) -> Report<'a> {
-    let files = catalog.sources.iter().map(|source| File { name: source.name(), bytes: source.len_bytes() });
-    let tensor = |tensor: &'a TensorInfo| Tensor {
-        name: &tensor.name,
-        shape: &tensor.shape,
-        format: tensor.format.name(),
-        bytes: tensor.len_bytes,
-    };
-    Report {
-        model: model.to_owned(),
-        layout: match documents {
-            Documents::HuggingFace { .. } => "safetensors",
-            Documents::Gguf { .. } => "gguf",
-        },
-        architecture: String::new(),
-        is_supported: false,
-        context_tokens: None,
-        parameters: catalog.parameters(),
-        weights_bytes: catalog.weights_bytes(),
-        files: files.collect(),
-        tensors: catalog.tensors.values().map(tensor).collect(),
+    match request(engine, Request::Inspect(asked), |_| Ok(()))? {
+        Event::Inspected(report) if output.json => output.json(&for_programs(&report)?),
+        Event::Inspected(report) => print(&report, output),
+        other => Err(unexpected(&other)),
     }
 }
 
-fn print(report: &Report<'_>, output: &Output) -> Result<(), Stop> {
-    let note = if report.is_supported { "" } else { " (not known to this engine)" };
-    output.line(format!("model         {} ({})", report.model, report.layout))?;
-    output.line(format!("architecture  {}{note}", report.architecture))?;
-    output.line(format!("parameters    {} ({})", count(report.parameters), report.parameters))?;
-    output.line(format!("weights       {}", bytes(report.weights_bytes)))?;
-    if let Some(context_tokens) = report.context_tokens {
-        output.line(format!("context       {context_tokens} tokens"))?;
+/// The report, with the one field that programs ask for first.
+fn for_programs(report: &ModelReport) -> Result<serde_json::Value, Stop> {
+    let failed = |error| hearth_engine::Error::invalid("the output", error);
+    let mut value = serde_json::to_value(report).map_err(failed)?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("is_supported".to_owned(), report.unsupported.is_none().into());
     }
+    Ok(value)
+}
+
+fn print(report: &ModelReport, output: &Output) -> Result<(), Stop> {
+    let row = |name: &str, value: String| output.line(format!("{name:<13} {value}"));
+    let layout = match report.layout {
+        Layout::Safetensors => "safetensors",
+        Layout::Gguf => "gguf",
+    };
+    row("model", format!("{} ({layout})", report.model))?;
+    let about = &report.about;
+    for (name, value) in [
+        ("calls itself", &about.name),
+        ("made by", &about.author),
+        ("made from", &about.base_model),
+        ("licence", &about.license),
+    ] {
+        if let Some(value) = value {
+            row(name, value.clone())?;
+        }
+    }
+    row("architecture", report.architecture.clone())?;
+    row("parameters", format!("{} ({})", count(report.parameters), report.parameters))?;
+    let weights = bytes(report.weights_bytes);
+    row("weights", format!("{weights}, {:.2} bits a weight", report.bits_per_weight))?;
+    if report.tasks.contains(&ModelTask::Embed) {
+        row("made to", "turn texts into vectors".to_owned())?;
+    }
+    if let Some(tokens) = report.shape.context_tokens {
+        row("made for", format!("{tokens} tokens of context"))?;
+    }
+    let sizes = sizes(report);
+    if !sizes.is_empty() {
+        row("sizes", sizes)?;
+    }
+    let tokens = report.tokenizer.tokens.or(report.shape.vocab_size);
+    let tokens = tokens.map_or_else(String::new, |tokens| format!(", {tokens} tokens"));
+    row("tokenizer", format!("{}{tokens}", report.tokenizer.kind))?;
+    row("chat template", template(report))?;
     for file in &report.files {
-        output.line(format!("file          {} ({})", file.name, bytes(file.bytes)))?;
+        row("file", format!("{} ({})", file.name, bytes(file.bytes)))?;
     }
-    output.line("")?;
-    let width = report.tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
-    for tensor in &report.tensors {
-        let shape: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
-        let (name, shape, format) = (tensor.name, shape.join(" x "), tensor.format);
-        output.line(format!("{name:width$}  {shape:>14}  {format:<5} {:>10}", bytes(tensor.bytes)))?;
+    print_formats(report, output)?;
+    print_outlooks(report, output)?;
+    if let Some(failure) = &report.unsupported {
+        output.line(format!("\nIt cannot run here: {}. {}", failure.message, failure.hint))?;
+    }
+    print_tensors(&report.tensors, output)
+}
+
+/// "22 layers, 32 heads (4 for keys and values) of 64, 2048 wide, feed-forward 5632".
+fn sizes(report: &ModelReport) -> String {
+    let shape = &report.shape;
+    let mut parts = Vec::new();
+    parts.extend(shape.layers.map(|layers| format!("{layers} layers")));
+    if let Some(heads) = shape.heads {
+        let shared = shape.kv_heads.filter(|kv_heads| *kv_heads != heads);
+        let shared = shared.map_or_else(String::new, |kv_heads| format!(" ({kv_heads} for keys and values)"));
+        let length = shape.head_dim.map_or_else(String::new, |length| format!(" of {length}"));
+        parts.push(format!("{heads} heads{shared}{length}"));
+    }
+    parts.extend(shape.hidden.map(|hidden| format!("{hidden} wide")));
+    parts.extend(shape.feed_forward.map(|width| format!("feed-forward {width}")));
+    parts.join(", ")
+}
+
+fn template(report: &ModelReport) -> String {
+    let Some(template) = report.template else { return "none; `complete` continues texts without one".to_owned() };
+    let known = [
+        (template.has_system, "standing instructions"),
+        (template.has_tools, "tools"),
+        (template.has_thinking, "thinking"),
+    ];
+    let known: Vec<&str> = known.into_iter().filter_map(|(has, name)| has.then_some(name)).collect();
+    if known.is_empty() { "yes".to_owned() } else { format!("yes, with {}", known.join(", ")) }
+}
+
+fn print_formats(report: &ModelReport, output: &Output) -> Result<(), Stop> {
+    output.line(format!("\n{:<9} {:>8} {:>12} {:>11}", "format", "tensors", "parameters", "size"))?;
+    for format in &report.formats {
+        let note = if format.is_supported { "" } else { "  not read by this engine" };
+        let (name, tensors) = (&format.format, format.tensors);
+        let (parameters, size) = (count(format.parameters), bytes(format.bytes));
+        output.line(format!("{name:<9} {tensors:>8} {parameters:>12} {size:>11}{note}"))?;
+    }
+    Ok(())
+}
+
+fn print_outlooks(report: &ModelReport, output: &Output) -> Result<(), Stop> {
+    if report.outlooks.is_empty() {
+        return Ok(());
+    }
+    output.line(format!(
+        "\n{:>9} {:>11} {:>11} {:>11} {:>11} {:>11}  fits",
+        "context", "weights", "cache", "scratch", "other", "memory"
+    ))?;
+    for outlook in &report.outlooks {
+        let plan = &outlook.memory;
+        let [weights, cache, scratch, other, total] =
+            [plan.weights_bytes, plan.cache_bytes, plan.scratch_bytes, plan.other_bytes, plan.total_bytes].map(bytes);
+        let mark = if Some(plan.context_tokens) == report.context_tokens { "*" } else { " " };
+        output.line(format!(
+            "{:>8}{mark} {weights:>11} {cache:>11} {scratch:>11} {other:>11} {total:>11}  {}",
+            plan.context_tokens,
+            fits(outlook)
+        ))?;
+    }
+    let chosen = report.outlooks.iter().find(|outlook| Some(outlook.memory.context_tokens) == report.context_tokens);
+    if let Some(Outlook { cpu, gpu, .. }) = chosen {
+        output.line(format!("\nOn the CPU: {}.", cpu.reason))?;
+        let device = if gpu.device.is_empty() { String::new() } else { format!(" ({})", gpu.device) };
+        output.line(format!("On the GPU{device}: {}.", gpu.reason))?;
+    }
+    Ok(())
+}
+
+fn fits(outlook: &Outlook) -> String {
+    let word = |fit| match fit {
+        Fit::Fits => "yes",
+        Fit::TooLarge => "no",
+        Fit::Unknown => "perhaps",
+        Fit::NoDevice => "none",
+    };
+    format!("CPU {}, GPU {}", word(outlook.cpu.fit), word(outlook.gpu.fit))
+}
+
+fn print_tensors(tensors: &[TensorReport], output: &Output) -> Result<(), Stop> {
+    if !tensors.is_empty() {
+        output.line("")?;
+    }
+    let width = tensors.iter().map(|tensor| tensor.name.len()).max().unwrap_or(0);
+    for TensorReport { name, shape, format, bytes: len_bytes } in tensors {
+        let shape: Vec<String> = shape.iter().map(u64::to_string).collect();
+        let (shape, size) = (shape.join(" x "), bytes(*len_bytes));
+        output.line(format!("{name:width$}  {shape:>14}  {format:<7} {size:>10}"))?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod evaluate;
 mod form;
 mod inspect;
 mod interrupt;
+mod models;
 mod output;
 mod probe;
 mod serve;
@@ -44,9 +45,12 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
     let global = &cli.global;
-    let models = ModelStore::new(ModelStore::usual_folders(None)).allow_paths(true);
+    let mut models = ModelStore::new(ModelStore::usual_folders(None)).allow_paths(true).allow_adding(true);
+    if let Some(memory) = ModelStore::usual_memory() {
+        models = models.remember_in(memory);
+    }
     // Who wants the CPU need not wait for a GPU's driver; `probe` shows what there is whatever is wanted.
-    let gpu_allowed = global.device != Device::Cpu || matches!(cli.command, Command::Probe);
+    let gpu_allowed = global.device != Device::Cpu || matches!(cli.command, Command::Probe | Command::Inspect(_));
     let start = || -> Result<EngineHandle, Stop> {
         interrupt::watch()?;
         let options = HostOptions { models: models.clone(), threads: global.threads(), gpu_allowed };
@@ -61,7 +65,8 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
         }
         Command::Tokenize(tokenize) => tokenize::tokenize(&models, tokenize, global, output),
         Command::Probe => probe::probe(&start()?, output),
-        Command::Inspect(inspect) => inspect::inspect(&models, inspect, output),
+        Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),
+        Command::Models { command } => models::models(&start()?, command.as_ref(), output),
         Command::Eval(Eval::Perplexity(perplexity)) => evaluate::perplexity(&start()?, perplexity, global, output),
         Command::Bench(bench) => bench::bench(&start()?, bench, global, output),
         Command::Serve(serve) => serve::serve(models, serve, global, output),

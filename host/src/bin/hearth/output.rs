@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use hearth_engine::error::human_bytes as bytes;
 use hearth_engine::{
     Error,
     protocol::{Event, Failure},
@@ -154,21 +155,6 @@ fn aside(text: &str) {
 
 fn is_unsafe(character: char) -> bool {
     character.is_control() && !matches!(character, '\n' | '\t')
-}
-
-/// Bytes for a person.
-pub fn bytes(count: u64) -> String {
-    #[allow(clippy::cast_precision_loss, reason = "for reading")]
-    let mut value = count as f64;
-    let mut unit = "B";
-    for larger in ["KiB", "MiB", "GiB", "TiB"] {
-        if value < 1024.0 {
-            break;
-        }
-        value /= 1024.0;
-        unit = larger;
-    }
-    if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
 }
 
 /// A count for a person: 11.5 M rather than 11534592.

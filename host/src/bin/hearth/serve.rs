@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(3);
 
 pub fn serve(models: ModelStore, args: &Serve, global: &Global, output: &Output) -> Result<(), Stop> {
     // What a browser names must be a name: paths are for the person at this terminal.
-    let mut models = models.allow_paths(false);
+    let mut models = models.allow_paths(false).allow_adding(false);
     if let Some(model) = &global.model {
         models = models.choose(model)?;
     }

@@ -120,6 +120,7 @@ pub fn summary(done: &Done) -> String {
     )
 }
 
-fn unexpected(event: &Event) -> Stop {
+/// An answer of the wrong kind, which no engine should give.
+pub fn unexpected(event: &Event) -> Stop {
     Error::DeviceFault { reason: format!("the engine answered out of turn: {event:?}") }.into()
 }

@@ -1,0 +1,87 @@
+// Models for the scripted engine of tests. Nothing that is shipped imports this file.
+import type { Event, Fit, InspectRequest, MemoryPlan, ModelReport, Outlook, Request } from './protocol.gen';
+
+export function fakePlan(context_tokens: number): MemoryPlan {
+  const plan = { weights_bytes: 18_800_000, cache_bytes: context_tokens * 1000, scratch_bytes: 500_000, other_bytes: 200_000 };
+  const total_bytes = plan.weights_bytes + plan.cache_bytes + plan.scratch_bytes + plan.other_bytes;
+  return { context_tokens, ...plan, total_bytes, cache_bytes_per_token: 1000, largest_buffer_bytes: 2_000_000 };
+}
+
+function outlook(context_tokens: number, available_bytes: number): Outlook {
+  const memory = fakePlan(context_tokens);
+  const fit: Fit = available_bytes === 0 ? 'unknown' : memory.total_bytes <= available_bytes ? 'fits' : 'too_large';
+  const report = { fit, device: 'Example CPU', needed_bytes: memory.total_bytes, available_bytes, reason: 'as it is' };
+  return { memory, cpu: report, gpu: { ...report, fit: 'no_device', device: '', reason: 'no GPU was found' } };
+}
+
+/** A model that was made for 4096 tokens, in a machine with so many bytes left. */
+export function fakeModel(request: Partial<InspectRequest>, available_bytes = 21_000_000): ModelReport {
+  const context_tokens = request.context_tokens ?? 1024;
+  const most = Math.max(0, Math.floor((available_bytes - 19_500_000) / 1000));
+  return {
+    model: request.model === undefined || request.model === '' ? 'hearth-tiny' : request.model,
+    layout: 'gguf',
+    files: [{ name: 'model.gguf', bytes: 18_900_000 }],
+    about: { name: 'Tiny', author: 'A Den', license: 'apache-2.0', base_model: null, description: null },
+    architecture: 'llama',
+    unsupported: null,
+    tasks: ['generate'],
+    parameters: 9_400_000,
+    weights_bytes: 18_800_000,
+    bits_per_weight: 16,
+    formats: [
+      { format: 'F16', is_supported: true, tensors: 40, parameters: 9_390_000, bytes: 18_780_000 },
+      { format: 'F32', is_supported: true, tensors: 17, parameters: 10_000, bytes: 20_000 },
+    ],
+    shape: {
+      context_tokens: 4096,
+      vocab_size: 8192,
+      hidden: 256,
+      layers: 8,
+      heads: 8,
+      kv_heads: 4,
+      head_dim: 32,
+      feed_forward: 768,
+    },
+    tokenizer: { kind: 'byte-level BPE', tokens: 8192 },
+    template: { has_system: true, has_tools: false, has_thinking: false },
+    context_tokens,
+    outlooks: [outlook(context_tokens, available_bytes)],
+    context_tokens_max: most === 0 ? null : most,
+    tensors: [],
+  };
+}
+
+/** The list that a scripted engine keeps. */
+export class FakeShelf {
+  readonly added: string[] = [];
+
+  /** Answers what is asked about models; nothing if it is about something else. */
+  answer(request: Request): Event | undefined {
+    switch (request.type) {
+      case 'models': {
+        const names = ['hearth-tiny', ...this.added];
+        const models = names.map((name) => ({
+          name,
+          description: '',
+          is_added: name !== 'hearth-tiny',
+          place: null,
+          is_missing: false,
+        }));
+        return { type: 'models', bundled: 'hearth-tiny', models, can_add: true };
+      }
+      case 'inspect':
+        return { type: 'inspected', ...fakeModel(request) };
+      case 'add_model': {
+        const model = request.path.split('/').at(-1) ?? '';
+        this.added.push(model);
+        return { type: 'model_added', model };
+      }
+      case 'remove_model':
+        this.added.splice(this.added.indexOf(request.model), 1);
+        return { type: 'model_removed', model: request.model };
+      default:
+        return undefined;
+    }
+  }
+}
