@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     error::human_bytes,
     file::Catalog,
-    model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig, StateInit},
+    model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
@@ -179,12 +179,7 @@ pub fn plan_context(
 /// What a recorded decoder takes.
 fn measure_decoder(model: &Model) -> MemoryPlan {
     let filled = model.states.iter().map(|(id, _)| *id).collect();
-    // Computed tables are kept beside the device's copy.
-    let computed = model.states.iter().map(|(_, init)| match init {
-        StateInit::Values(values) => values.len() as u64 * 4,
-        _ => 0,
-    });
-    measure(&model.program, model.context_tokens, &filled, model.logits, computed.sum())
+    measure(&model.program, model.context_tokens, &filled, model.logits, 0)
 }
 
 /// What a recorded program takes. Weights stay as they are stored on a CPU, and take as many bytes repacked for a GPU,

@@ -42,6 +42,7 @@ pub async fn inspect(platform: &dyn Platform, request: &InspectRequest) -> Resul
         Ok(tokenizer) => report.tokenizer.tokens = u32::try_from(tokenizer.vocab_size()).ok(),
         Err(error) => {
             report.unsupported.get_or_insert(Failure::from(&error));
+            report.tasks.clear();
         }
     }
     Ok(report)
