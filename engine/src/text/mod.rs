@@ -12,6 +12,7 @@
 mod gguf_vocab;
 mod guard;
 mod hf_config;
+mod sentence_piece;
 mod sequence;
 mod spelling;
 mod stream;

@@ -9,6 +9,7 @@
 //! how many steps it takes and how much text it makes.
 
 mod calendar;
+mod dictionary;
 mod input;
 mod json;
 mod python;
@@ -169,10 +170,10 @@ impl ChatTemplate {
         let mut environment = self.environment();
         environment.add_template(NAME, &source).map_err(|error| failed(&error))?;
         let template = environment.get_template(NAME).map_err(|error| failed(&error))?;
-        let list = |values: &[serde_json::Value]| values.iter().map(python::value).collect::<Value>();
+        let list = |values: &[serde_json::Value]| values.iter().map(dictionary::value).collect::<Value>();
         let optional = |values: &Option<Vec<_>>| values.as_deref().map_or(Value::from(()), list);
         let tokens = self.tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text.as_str())));
-        let variables = input.variables.iter().map(|(name, value)| (name.as_str(), python::value(value)));
+        let variables = input.variables.iter().map(|(name, value)| (name.as_str(), dictionary::value(value)));
         let arguments = context! {
             messages => list(&messages),
             tools => optional(&input.tools),
@@ -214,7 +215,7 @@ fn failed(error: &minijinja::Error) -> Error {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let reason = match (error.kind(), error.line()) {
         (ErrorKind::OutOfFuel, _) => {
-            format!("it takes more than {FUEL} steps or makes more than {} MiB of text", FUEL * 64 >> 20)
+            format!("it takes more than {FUEL} steps or makes more than {} MiB of text", (FUEL * 64) >> 20)
         }
         (_, Some(line)) => format!("{detail} (line {line})"),
         (_, None) => detail,

@@ -213,10 +213,15 @@ impl From<Pooling> for protocol::Pooling {
 #[derive(Args)]
 pub struct Tokenize {
     /// The text; `-` reads it from standard input
-    pub text: String,
+    #[arg(required_unless_present = "file")]
+    pub text: Option<String>,
     /// Add no special tokens, and read those that are spelled out as plain text
     #[arg(long)]
     pub no_special: bool,
+    /// Cut many texts: a file with one JSON string a line, answered by one JSON array of ids a line; `-` reads standard
+    /// input
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    pub file: Option<String>,
 }
 
 #[derive(Args)]
