@@ -168,7 +168,7 @@ const REFUSED: &[(&str, &str, &str, &str)] = &[
     ("qwen2", "/layer_types/0", "\"linear_attention\"", "layer_types"),
     ("qwen2", "/layer_types", "[]", "layer_types or no_rope_layers"),
     ("qwen2", "/sliding_window", "null", "sliding_window"),
-    ("qwen3", "/rope_parameters/original_max_position_embeddings", "-1", "rope_parameters"),
+    ("qwen3", "/rope_parameters/original_max_position_embeddings", "-1", "original_max_position_embeddings"),
     ("qwen3_moe", "/num_experts_per_tok", "9", "num_experts_per_tok"),
     ("qwen3_moe", "/num_local_experts", "100000", "num_experts"),
     ("qwen3_moe", "/decoder_sparse_step", "2", "decoder_sparse_step"),

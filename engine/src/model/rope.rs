@@ -146,6 +146,13 @@ impl RopeConfig {
                 }
             }
         }
+        if let RopeScaling::Llama3 { original, .. }
+        | RopeScaling::Yarn { original, .. }
+        | RopeScaling::Long { original, .. } = self.scaling
+            && !(original >= 1.0 && original.is_finite())
+        {
+            return Err(Error::config("original_max_position_embeddings", format!("is {original}")));
+        }
         let all = [1, u32::MAX].into_iter().flat_map(|context| self.frequencies(context, None));
         let sound = |number: f64| number > 0.0 && number.is_finite();
         if !all.into_iter().all(sound) || !sound(self.attention_factor) {

@@ -142,7 +142,7 @@ fn check_rms_norm(seed: u64, columns: u32, tokens: u32, exponent: i32, single: b
 fn check_rope(seed: u64, heads: u32, (half, still): (u32, u32), interleaved: u32, step: Step) {
     let (rotary, head_dim) = (2 * half, 2 * half + 2 * still);
     let frequencies: Vec<f64> = (0..half).map(|pair| 10_000_f64.powf(-f64::from(pair) / f64::from(half))).collect();
-    let table = rope_table(step.position + step.tokens, &frequencies);
+    let table = rope_table(step.position + step.tokens, &frequencies, 1.0);
     let x = numbers(seed, (step.tokens * heads * head_dim) as usize, 0);
     let mut bench = Bench::default();
     let (table_id, x_id) = (bench.state(&table), bench.state(&x));

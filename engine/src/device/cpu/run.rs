@@ -65,17 +65,7 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::LastRow(last) => {
             storage.with_output(last.out, |from, out| last.twin(step, from.floats(last.x), out));
         }
-        Command::LayerNorm(norm) => {
-            storage.with_output(norm.out, |from, out| {
-                let inputs = [norm.x, norm.weight, norm.bias].map(|id| from.floats(id));
-                centred::normalise(workers, level, norm, step, inputs, out);
-            });
-        }
-        Command::Gelu(gelu) => {
-            storage.with_output(gelu.out, |from, out| {
-                centred::gelu(workers, level, gelu, step, from.floats(gelu.x), out);
-            });
-        }
+        Command::LayerNorm(_) | Command::Gelu(_) => of_encoders(workers, level, storage, step, command),
         Command::AddRows(add) => {
             storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
         }
@@ -98,5 +88,23 @@ fn expert_matvec(
             let x = &x[command.x_row(pair) * columns..][..columns];
             matvec(workers, level, x, command.matrix(weights, expert), out, false);
         }
+    }
+}
+
+/// The encoders' norm and activation.
+fn of_encoders(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, step: Step, command: &Command) {
+    match command {
+        Command::LayerNorm(norm) => {
+            storage.with_output(norm.out, |from, out| {
+                let inputs = [norm.x, norm.weight, norm.bias].map(|id| from.floats(id));
+                centred::normalise(workers, level, norm, step, inputs, out);
+            });
+        }
+        Command::Gelu(gelu) => {
+            storage.with_output(gelu.out, |from, out| {
+                centred::gelu(workers, level, gelu, step, from.floats(gelu.x), out);
+            });
+        }
+        _ => {}
     }
 }
