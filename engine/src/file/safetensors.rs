@@ -69,7 +69,7 @@ pub(super) async fn read_sharded(folder: &dyn Folder, index: Rc<dyn ByteSource>)
 
 /// Checks that a shard holds all tensors that the index says it does.
 fn shards_hold(catalog: &Catalog, source: usize, shard: &str, weight_map: &[(String, String)]) -> Result<()> {
-    let mut named = weight_map.iter().filter(|(_, named)| named == shard);
+    let mut named = weight_map.iter().filter(|(tensor, named)| named == shard && !is_counter(tensor));
     match named.find(|(tensor, _)| catalog.tensors.get(tensor).is_none_or(|found| found.source != source)) {
         None => Ok(()),
         Some((tensor, _)) => {
@@ -110,9 +110,17 @@ async fn read_into(catalog: &mut Catalog, source: Rc<dyn ByteSource>) -> Result<
     let index = catalog.sources.len();
     catalog.sources.push(source);
     for (name, entry) in entries {
+        if is_counter(&name) && entry.dtype == "I64" {
+            continue;
+        }
         catalog.insert(to_tensor(&file, name, entry, index, data_start)?)?;
     }
     Ok(())
+}
+
+/// Whether it is a tensor that only counts 0, 1, 2, ...: older encoders' files hold one beside the weights.
+fn is_counter(name: &str) -> bool {
+    name.rsplit('.').next() == Some("position_ids")
 }
 
 /// The tensors of a header, by where they begin.
