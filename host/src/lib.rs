@@ -4,6 +4,7 @@
 //! Nothing here assumes a desktop: every folder is a parameter.
 
 mod client;
+pub mod documents;
 mod engine;
 mod files;
 mod model_files;
