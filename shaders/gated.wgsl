@@ -22,6 +22,6 @@ fn main(
     let value = gate[at];
     var slope = value;
     // (1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u)), with u = sqrt(2 / pi) (x + 0.044715 x^3).
-    if (params.activation == 1u) { slope = value * (1.5957691 + 0.071354814 * value * value); }
+    if (params.activation == 1u) { slope = value * (1.5957692 + 0.071354814 * value * value); }
     out[at] = value / (1.0 + exp(-slope)) * up[at];
 }

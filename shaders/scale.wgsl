@@ -3,13 +3,13 @@
 //#import shared/step.wgsl
 
 struct Params {
-    columns: u32,   // a multiple of 4
+    columns: u32,
     factor: f32,
     softcap: f32,   // 0: none
     single: u32,    // 1: only one row is meant, whatever the batch
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;     // (tokens, columns)
+@group(0) @binding(2) var<storage, read_write> x: array<f32>;     // (tokens, columns)
 
 //#import shared/softcap.wgsl
 
@@ -21,10 +21,8 @@ fn main(
 ) {
     let rows = select(step.tokens, 1u, params.single == 1u);
     let at = flat_group(group, groups) * 64u + thread;
-    if (at >= rows * (params.columns >> 2u)) { return; }
+    if (at >= rows * params.columns) { return; }
     var value = x[at] * params.factor;
-    if (params.softcap > 0.0) {
-        for (var i = 0u; i < 4u; i++) { value[i] = softcap(value[i], params.softcap); }
-    }
+    if (params.softcap > 0.0) { value = softcap(value, params.softcap); }
     x[at] = value;
 }

@@ -109,6 +109,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A constraint on the answer that cannot be kept: malformed, not supported, too large, or impossible.
+    #[error("the {kind} cannot be used: {reason}")]
+    Constraint {
+        /// What it is: "JSON Schema", "regular expression", ...
+        kind: &'static str,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
     /// The prompt does not fit the context.
     #[error("the prompt has {prompt_tokens} tokens, but the context holds {context_tokens}")]
     PromptTooLong {
@@ -198,6 +206,7 @@ impl Error {
             Self::Template { .. } => FailureCode::Template,
             Self::WrongTask { .. } => FailureCode::WrongTask,
             Self::InvalidRequest { .. } => FailureCode::InvalidRequest,
+            Self::Constraint { .. } => FailureCode::Constraint,
             Self::PromptTooLong { .. } => FailureCode::PromptTooLong,
             Self::NotLoaded => FailureCode::NotLoaded,
             Self::Busy => FailureCode::Busy,
@@ -236,6 +245,9 @@ impl Error {
                 "Load an embedding model of the BERT family: all-MiniLM-L6-v2, bge, e5 or gte."
             }
             Self::InvalidRequest { .. } => "Correct the value and send the request again.",
+            Self::Constraint { .. } => {
+                "Change or leave out what it names; docs/structured-output.md lists what can be used."
+            }
             Self::PromptTooLong { .. } => {
                 "Shorten the prompt, start a new chat, or load the model with a larger context."
             }

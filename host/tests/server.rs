@@ -227,7 +227,7 @@ fn generate(max_tokens: u32) -> Request {
         prompt: Prompt::Text { text: "Once upon a time".into() },
         max_tokens: Some(max_tokens),
         sampling: Sampling::greedy(),
-        stop: Vec::new(),
+        ..GenerateRequest::default()
     })
 }
 

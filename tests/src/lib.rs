@@ -7,4 +7,5 @@ pub mod kernels;
 pub mod numbers;
 pub mod platform;
 pub mod sessions;
+pub mod structured;
 pub mod tidy;

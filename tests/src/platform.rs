@@ -139,7 +139,7 @@ impl Host {
 /// A request to continue a text.
 pub fn complete(text: &str, max_tokens: Option<u32>, sampling: Sampling) -> Request {
     let prompt = Prompt::Text { text: text.into() };
-    Request::Generate(GenerateRequest { prompt, max_tokens, sampling, stop: Vec::new() })
+    Request::Generate(GenerateRequest { prompt, max_tokens, sampling, ..GenerateRequest::default() })
 }
 
 /// The last of some events.

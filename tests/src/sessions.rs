@@ -50,6 +50,7 @@ pub fn generate(
         max_tokens: Some(max_tokens),
         sampler: Sampler::new(Sampling::greedy(), 0)?,
         stop: StopTexts::new(&[]),
+        constraint: None,
     };
     let mut collector = Collector { ids: Vec::new(), text: String::new(), on_token };
     let outcome = pollster::block_on(session.generate(ids, options, &mut collector))?;

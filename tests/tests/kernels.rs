@@ -211,7 +211,7 @@ fn rope() {
                 step,
             );
             let frequencies: Vec<f64> = (0..rotary / 2).map(|pair| 0.7_f64.powi(pair as i32)).collect();
-            let numbers = rope_table(100, &frequencies);
+            let numbers = rope_table(100, &frequencies, 1.0);
             let table = case.state(100, rotary, numbers.clone());
             let (x, before) = case.numbers(37, heads * head_dim);
             let command = Rope { table, x, params: rope::Params { heads, head_dim, rotary, interleaved } };

@@ -236,12 +236,17 @@ fn a_stop_text_ends_the_answer_and_is_not_part_of_it() {
 #[test]
 fn a_conversation_goes_through_the_template_and_keeps_its_cache() {
     let host = Host::with_model(TINY, DeviceChoice::Cpu, None);
-    let say = |role, content: &str| ChatMessage { role, content: content.into() };
+    let say = |role, content: &str| ChatMessage::new(role, content);
     let mut messages = vec![say(Role::User, "Is the room warm?")];
     let chat = |messages: &[ChatMessage]| {
         let prompt = Prompt::Chat { messages: messages.to_vec() };
         let sampling = Sampling::greedy();
-        host.ask(Request::Generate(GenerateRequest { prompt, max_tokens: Some(8), sampling, stop: vec![] }))
+        host.ask(Request::Generate(GenerateRequest {
+            prompt,
+            max_tokens: Some(8),
+            sampling,
+            ..GenerateRequest::default()
+        }))
     };
     let first = done(&chat(&messages));
     // BOS, user, the words, end, assistant.

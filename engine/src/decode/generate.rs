@@ -1,6 +1,6 @@
 //! The loop that continues a text.
 
-use super::{Sampler, Session, StopTexts};
+use super::{Sampler, Session, StopTexts, TokenMask};
 use crate::{
     Error, Result,
     file::BoxedFuture,
@@ -21,6 +21,8 @@ pub struct GenerateOptions<'a> {
     pub sampler: Sampler,
     /// Texts at which the answer ends.
     pub stop: StopTexts,
+    /// Keeps the answer in its form, from the first token on.
+    pub constraint: Option<TokenMask>,
 }
 
 /// Who follows a generation.
@@ -73,6 +75,9 @@ impl Session {
                 break StopReason::MaxTokens;
             }
             let mut logits = self.read_logits(1).await?;
+            if let Some(constraint) = &mut options.constraint {
+                constraint.apply(&mut logits)?;
+            }
             let id = options.sampler.next(&mut logits, &history)?;
             if self.model.config.end_tokens.contains(&id) || options.tokenizer.end_of_turn().contains(&id) {
                 break StopReason::EndOfTurn;
@@ -81,6 +86,12 @@ impl Session {
             let text = options.text.push(options.tokenizer, id);
             if answer.push(id, &text, &mut options.stop, sink) {
                 break StopReason::StopText;
+            }
+            if let Some(constraint) = &mut options.constraint {
+                constraint.push(id)?;
+                if constraint.is_complete() {
+                    break StopReason::EndOfTurn;
+                }
             }
             sink.pause().await;
             if sink.is_stopped() {

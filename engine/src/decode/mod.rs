@@ -1,5 +1,10 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
+#[cfg(feature = "structured")]
+mod constraint;
+#[cfg(not(feature = "structured"))]
+#[path = "no_constraint.rs"]
+mod constraint;
 mod embedder;
 mod generate;
 mod sampler;
@@ -7,6 +12,7 @@ mod score;
 mod session;
 mod stop;
 
+pub use constraint::{Grammars, TokenMask};
 pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};
 pub use sampler::Sampler;

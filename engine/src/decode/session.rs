@@ -1,5 +1,7 @@
 //! A model on a device, and the conversation in its cache.
 
+use std::ops::Range;
+
 use crate::{
     Error, Result,
     device::{Device, UPLOAD_ROWS},
@@ -52,27 +54,32 @@ impl Session {
         device.prepare(&model.program).await?;
         let mut done = LoadProgress { done_bytes: 0, total_bytes: wanted_bytes(&model, catalog) };
         progress(done)?;
-        for (id, name) in &model.weights {
-            let tensor = catalog.tensor(name)?;
-            for rows in pieces(tensor) {
-                let bytes = catalog.read_rows(tensor, rows.clone()).await?;
-                device.upload(*id, rows, &bytes)?;
-                done.done_bytes += bytes.len() as u64;
-                progress(done)?;
+        for load in &model.weights {
+            for component in &load.components {
+                let tensor = catalog.tensor(&component.name)?;
+                for rows in pieces_of(component.rows.clone(), tensor.row_bytes()) {
+                    let bytes = catalog.read_rows(tensor, rows.clone()).await?;
+                    let first = component.first_row + rows.start - component.rows.start;
+                    device.upload(load.id, first..first + rows.end - rows.start, &bytes)?;
+                    done.done_bytes += bytes.len() as u64;
+                    progress(done)?;
+                }
             }
         }
         for (id, init) in &model.states {
-            match init {
-                StateInit::Values(values) => device.write(*id, 0, values)?,
-                StateInit::Tensor { name } => {
-                    let tensor = catalog.tensor(name)?;
-                    let bytes = catalog.read_rows(tensor, 0..1).await?;
-                    let mut values = vec![0.0; tensor.columns() as usize];
-                    quant::decode_row(tensor.format, &bytes, &mut values);
-                    device.write(*id, 0, &values)?;
-                    done.done_bytes += bytes.len() as u64;
+            let stored = match init.tensor() {
+                Some(name) => Some(read_vector(catalog, name, &mut done).await?),
+                None => None,
+            };
+            let values = match init {
+                StateInit::RopeTable { rope, .. } => rope.table(options.context_tokens, stored.as_deref())?,
+                StateInit::Tensor { add_one, .. } => {
+                    let mut values = stored.unwrap_or_default();
+                    values.iter_mut().filter(|_| *add_one).for_each(|value| *value += 1.0);
+                    values
                 }
-            }
+            };
+            device.write(*id, 0, &values)?;
         }
         progress(done)?;
         Ok(Self { device, model, cached: Vec::new() })
@@ -137,19 +144,31 @@ impl Session {
     }
 }
 
+/// A vector of the catalog, decoded.
+async fn read_vector(catalog: &Catalog, name: &str, done: &mut LoadProgress) -> Result<Vec<f32>> {
+    let tensor = catalog.tensor(name)?;
+    let bytes = catalog.read_rows(tensor, 0..1).await?;
+    let mut values = vec![0.0; tensor.columns() as usize];
+    quant::decode_row(tensor.format, &bytes, &mut values);
+    done.done_bytes += bytes.len() as u64;
+    Ok(values)
+}
+
 /// Bytes that the recorded model takes from the files.
 fn wanted_bytes(model: &Model, catalog: &Catalog) -> u64 {
-    let weights = model.weights.iter().map(|(_, name)| name);
-    let vectors = model.states.iter().filter_map(|(_, init)| match init {
-        StateInit::Tensor { name } => Some(name),
-        StateInit::Values(_) => None,
-    });
-    weights.chain(vectors).filter_map(|name| catalog.tensors.get(name)).map(|tensor| tensor.len_bytes).sum()
+    let row_bytes = |name: &str| catalog.tensors.get(name).map_or(0, TensorInfo::row_bytes);
+    let components = model.weights.iter().flat_map(|load| &load.components);
+    let weights = components.map(|part| (part.rows.end - part.rows.start) * row_bytes(&part.name));
+    weights.chain(model.states.iter().filter_map(|(_, init)| init.tensor()).map(row_bytes)).sum()
+}
+
+/// All rows of a tensor, in pieces.
+pub(super) fn pieces(tensor: &TensorInfo) -> impl Iterator<Item = Range<u64>> {
+    pieces_of(0..tensor.rows(), tensor.row_bytes())
 }
 
 /// Whole rows, a multiple of [`UPLOAD_ROWS`] of them, of about [`PIECE_BYTES`].
-pub(super) fn pieces(tensor: &TensorInfo) -> impl Iterator<Item = std::ops::Range<u64>> {
-    let rows = tensor.rows();
-    let step = (PIECE_BYTES / tensor.row_bytes().max(1)).max(UPLOAD_ROWS) / UPLOAD_ROWS * UPLOAD_ROWS;
-    (0..rows.div_ceil(step)).map(move |piece| piece * step..(piece * step + step).min(rows))
+fn pieces_of(rows: Range<u64>, row_bytes: u64) -> impl Iterator<Item = Range<u64>> {
+    let step = (PIECE_BYTES / row_bytes.max(1)).max(UPLOAD_ROWS) / UPLOAD_ROWS * UPLOAD_ROWS;
+    (rows.start..rows.end).step_by(step as usize).map(move |first| first..(first + step).min(rows.end))
 }

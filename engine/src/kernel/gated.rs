@@ -15,9 +15,9 @@ pub enum Activation {
 
 /// `2 sqrt(2 / pi)`: of the argument of [`Activation::GeluTanh`], which is then that of a sigmoid, since
 /// `(1 + tanh(u)) / 2 = 1 / (1 + exp(-2 u))`.
-pub const GELU_LINEAR: f32 = 1.595_769_1;
+pub const GELU_LINEAR: f32 = 1.595_769_2;
 /// The same times 0.044715: of the argument's cube.
-pub const GELU_CUBIC: f32 = 0.071_354_81;
+pub const GELU_CUBIC: f32 = 0.071_354_814;
 
 /// The gate of a feed-forward layer (Shazeer 2020, equation 6).
 #[derive(Clone, Debug, PartialEq)]

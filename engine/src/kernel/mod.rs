@@ -5,8 +5,10 @@
 
 mod add_bias;
 mod add_rows;
+mod add_scaled;
 mod attention;
 mod embed;
+mod expert_matvec;
 mod gated;
 mod gelu;
 mod kv_write;
@@ -14,15 +16,19 @@ mod last_row;
 mod layer_norm;
 mod matmul;
 mod matvec;
+mod mix;
 mod rms_norm;
 mod rope;
+mod route;
 mod scale;
 mod softcap;
 
 pub use add_bias::AddBias;
 pub use add_rows::AddRows;
+pub use add_scaled::AddScaled;
 pub use attention::{Attention, HEAD_DIM_MAX};
 pub use embed::Embed;
+pub use expert_matvec::ExpertMatvec;
 pub use gated::{Activation, GELU_CUBIC, GELU_LINEAR, Gated};
 pub use gelu::Gelu;
 pub(crate) use gelu::{TAIL_SERIES, TAIL_STEP};
@@ -31,8 +37,10 @@ pub use last_row::LastRow;
 pub use layer_norm::LayerNorm;
 pub use matmul::Matmul;
 pub use matvec::Matvec;
+pub use mix::Mix;
 pub use rms_norm::RmsNorm;
 pub use rope::{Rope, rope_table};
+pub use route::{EXPERTS_MAX, Route, SLOTS_MAX};
 pub use scale::Scale;
 pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 

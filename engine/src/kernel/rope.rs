@@ -50,13 +50,14 @@ impl Rope {
 }
 
 /// Cosines and sines for every position of the context: (context, rotary / 2, 2). `frequencies` are the angles by which
-/// each pair turns from one position to the next, in radians; they are multiplied in float64.
-pub fn rope_table(context: u32, frequencies: &[f64]) -> Vec<f32> {
+/// each pair turns from one position to the next, in radians; they are multiplied in float64. `growth` is what the length
+/// of a pair is multiplied by as it turns.
+pub fn rope_table(context: u32, frequencies: &[f64], growth: f64) -> Vec<f32> {
     (0..context)
         .flat_map(|position| {
             frequencies.iter().flat_map(move |frequency| {
                 let angle = f64::from(position) * frequency;
-                [angle.cos() as f32, angle.sin() as f32]
+                [(growth * angle.cos()) as f32, (growth * angle.sin()) as f32]
             })
         })
         .collect()

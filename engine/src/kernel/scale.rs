@@ -23,9 +23,9 @@ impl Scale {
         if self.params.single == 1 { 1 } else { tokens }
     }
 
-    /// A thread for four numbers.
+    /// A thread for each number: a vocabulary need not be a multiple of four.
     pub fn groups(&self, tokens: u32) -> [u32; 3] {
-        flat_groups((self.rows(tokens) * (self.params.columns / 4)).div_ceil(WORKGROUP))
+        flat_groups((self.rows(tokens) * self.params.columns).div_ceil(WORKGROUP))
     }
 
     /// The scalar twin.

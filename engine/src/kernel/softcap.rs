@@ -7,7 +7,7 @@ pub const TANH_MAX: f32 = 7.905_311;
 pub const TANH_P: [f32; 7] =
     [-2.760_768_5e-16, 2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_5e-4, 4.893_524_6e-3];
 /// The denominator's, of the even powers from 6 on down.
-pub const TANH_Q: [f32; 4] = [1.198_258_4e-6, 1.185_347_06e-4, 2.268_434_7e-3, 4.893_525_2e-3];
+pub const TANH_Q: [f32; 4] = [1.198_258_4e-6, 1.185_347_1e-4, 2.268_434_7e-3, 4.893_525e-3];
 
 /// The twin of `shaders/shared/softcap.wgsl`.
 pub fn softcap(value: f32, cap: f32) -> f32 {

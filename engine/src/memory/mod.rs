@@ -56,11 +56,11 @@ pub fn plan_context(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Architecture, Naming, RopeConfig, RopeScaling};
+    use crate::model::{Architecture, LayerConfig, Naming, Scales};
 
     fn config(context_tokens: u32) -> ModelConfig {
         ModelConfig {
-            architecture: Architecture::find("llama").unwrap(),
+            architecture: Architecture::find_hf("llama").unwrap(),
             naming: Naming::HuggingFace,
             vocab_size: 8,
             hidden: 64,
@@ -70,9 +70,20 @@ mod tests {
             head_dim: 16,
             feed_forward: 64,
             norm_epsilon: 1e-5,
-            rope: RopeConfig { theta: 1e4, rotary: 16, interleaved: false, scaling: RopeScaling::None },
+            experts: None,
+            ropes: vec![],
+            layer_kinds: vec![LayerConfig { rope: None, window: 0 }; 2],
+            attention_bias: None,
+            scales: Scales {
+                embedding: 1.0,
+                residual: 1.0,
+                attention: 0.25,
+                attention_softcap: 0.0,
+                logits: 1.0,
+                logits_softcap: 0.0,
+            },
             context_tokens,
-            tied_embedding: true,
+            tied_embedding: Some(true),
             end_tokens: vec![],
         }
     }

@@ -200,7 +200,15 @@ impl Recorder<'_> {
     }
 
     /// A linear layer with its bias, added to what is there.
-    fn add_linear(&mut self, part: Part, layer: u32, x: TensorId, out: TensorId, rows: u32, columns: u32) -> Result<()> {
+    fn add_linear(
+        &mut self,
+        part: Part,
+        layer: u32,
+        x: TensorId,
+        out: TensorId,
+        rows: u32,
+        columns: u32,
+    ) -> Result<()> {
         self.product(part, layer, x, out, rows, columns, true)
     }
 

@@ -1,12 +1,17 @@
-//! Records a decoder's plans: the block, written once.
+//! Records a decoder's plans: the block, written once. What differs between architectures is read from
+//! [`super::Architecture`] and [`ModelConfig`].
 
-use super::{ModelConfig, Role};
+mod attention;
+mod experts;
+mod feed_forward;
+
+use super::{ModelConfig, Norms, Role, StateInit, WeightLoad, weights::Weights};
 use crate::{
-    Error, Result,
+    Result,
     file::Catalog,
     kernel::{
-        Attention, Embed, Gated, KvWrite, LastRow, Matmul, Matvec, RmsNorm, Rope, rope_table,
-        shader::{attention, gated, kv_write, last_row, rms_norm, rope},
+        AddBias, AddScaled, Embed, LastRow, Matmul, Matvec, RmsNorm, Scale,
+        shader::{add_bias, add_scaled, last_row, rms_norm, scale},
     },
     plan::{Command, Plan, Program, TensorKind},
     tensor::TensorId,
@@ -29,18 +34,6 @@ pub enum PlanIndex {
     Score = 2,
 }
 
-/// What fills a state before the first step.
-#[derive(Clone, Debug, PartialEq)]
-pub enum StateInit {
-    /// A vector of the catalog, decoded to F32.
-    Tensor {
-        /// Its name there.
-        name: String,
-    },
-    /// Numbers computed here.
-    Values(Vec<f32>),
-}
-
 /// A recorded model.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -50,8 +43,8 @@ pub struct Model {
     pub program: Program,
     /// Tokens of context that the caches hold.
     pub context_tokens: u32,
-    /// Matrices to upload as they are, with their names in the catalog.
-    pub weights: Vec<(TensorId, String)>,
+    /// Matrices to upload as they are.
+    pub weights: Vec<WeightLoad>,
     /// States to fill.
     pub states: Vec<(TensorId, StateInit)>,
     /// (1 or SCORE_TOKENS_MAX, vocabulary).
@@ -62,25 +55,33 @@ impl Model {
     /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
         let mut recorder = Recorder {
-            catalog,
+            config: &config,
             context: context_tokens,
             program: Program::default(),
-            weights: Vec::new(),
-            states: Vec::new(),
-            config,
+            weights: Weights::new(catalog, &config),
+            commands: Vec::new(),
+            ropes: Vec::new(),
         };
         let shared = recorder.shared(scoring)?;
-        let layers = (0..recorder.config.layers).map(|layer| recorder.layer(layer)).collect::<Result<Vec<_>>>()?;
+        recorder.embed(&shared);
+        for layer in 0..config.layers {
+            recorder.attention(layer, shared.stream)?;
+            recorder.feed_forward(layer, shared.stream)?;
+        }
         let mut plans = vec![("decode", 1, false), ("prefill", PREFILL_TOKENS_MAX, false)];
         if scoring {
             plans.push(("score", SCORE_TOKENS_MAX, true));
         }
         for (name, tokens_max, all_logits) in plans {
-            let commands = recorder.plan(&shared, &layers, tokens_max, all_logits);
+            let mut commands = recorder.commands.clone();
+            recorder.head(&mut commands, &shared, tokens_max == 1 || all_logits);
+            if tokens_max == 1 {
+                commands.iter_mut().for_each(for_one_token);
+            }
             recorder.program.plans.push(Plan { name: name.into(), tokens_max, commands });
         }
-        let Recorder { config, program, weights, states, .. } = recorder;
-        Ok(Self { config, program, context_tokens, weights, states, logits: shared.logits })
+        let Recorder { program, weights: Weights { loads, states, .. }, .. } = recorder;
+        Ok(Self { program, context_tokens, weights: loads, states, logits: shared.logits, config })
     }
 
     /// Bytes of the caches.
@@ -95,7 +96,6 @@ struct Shared {
     embedding: TensorId,
     head: TensorId,
     final_norm: TensorId,
-    rope_table: TensorId,
     stream: TensorId,
     normed: TensorId,
     last: TensorId,
@@ -103,82 +103,39 @@ struct Shared {
     logits: TensorId,
 }
 
-/// Tensors of one layer.
-struct Layer {
-    attention_norm: TensorId,
-    query: TensorId,
-    key: TensorId,
-    value: TensorId,
-    attention_output: TensorId,
-    feed_forward_norm: TensorId,
-    gate: TensorId,
-    up: TensorId,
-    down: TensorId,
-    keys: TensorId,
-    values: TensorId,
-    attention_in: TensorId,
-    q: TensorId,
-    k: TensorId,
-    v: TensorId,
-    mixed: TensorId,
-    feed_forward_in: TensorId,
-    gated: TensorId,
-    raised: TensorId,
-    activated: TensorId,
-}
-
+/// The commands between embedding and head are the same in every plan: they are recorded once, for a batch.
 struct Recorder<'a> {
-    config: ModelConfig,
-    catalog: &'a Catalog,
+    config: &'a ModelConfig,
     context: u32,
     program: Program,
-    weights: Vec<(TensorId, String)>,
-    states: Vec<(TensorId, StateInit)>,
+    weights: Weights<'a>,
+    commands: Vec<Command>,
+    /// The tables of [`ModelConfig::ropes`].
+    ropes: Vec<TensorId>,
 }
 
 impl Recorder<'_> {
-    /// A matrix of the catalog, whose shape must be (rows, columns).
-    fn matrix(&mut self, role: Role, layer: u32, rows: u32, columns: u32) -> Result<TensorId> {
-        let name = self.config.naming.name(role, layer);
-        let info = self.catalog.tensor(&name)?;
-        check_shape(&name, &info.shape, &[u64::from(rows), u64::from(columns)])?;
-        let id = self.program.declare(&name, TensorKind::Weight(info.format), rows.into(), columns.into());
-        self.weights.push((id, name));
-        Ok(id)
-    }
-
-    /// A vector of the catalog, as F32.
-    fn vector(&mut self, role: Role, layer: u32, columns: u32) -> Result<TensorId> {
-        let name = self.config.naming.name(role, layer);
-        check_shape(&name, &self.catalog.tensor(&name)?.shape, &[columns.into()])?;
-        let id = self.program.declare(&name, TensorKind::State, 1, columns.into());
-        self.states.push((id, StateInit::Tensor { name }));
-        Ok(id)
-    }
-
     fn scratch(&mut self, label: &str, columns: u32) -> TensorId {
         self.program.declare(label, TensorKind::Scratch, PREFILL_TOKENS_MAX.into(), columns.into())
     }
 
     fn shared(&mut self, scoring: bool) -> Result<Shared> {
-        let ModelConfig { vocab_size, hidden, tied_embedding, naming, .. } = self.config;
-        let embedding = self.matrix(Role::Embedding, 0, vocab_size, hidden)?;
-        let has_head = self.catalog.tensors.contains_key(&naming.name(Role::Head, 0));
-        // A GGUF says that the embedding serves as head by leaving the head out.
-        let tied = tied_embedding || (naming == super::Naming::Gguf && !has_head);
-        let head = if tied { embedding } else { self.matrix(Role::Head, 0, vocab_size, hidden)? };
-        let final_norm = self.vector(Role::FinalNorm, 0, hidden)?;
-        let frequencies = self.config.rope.frequencies();
-        let rope_table_id =
-            self.program.declare("rope table", TensorKind::State, self.context.into(), 2 * frequencies.len() as u64);
-        self.states.push((rope_table_id, StateInit::Values(rope_table(self.context, &frequencies))));
+        let ModelConfig { vocab_size, hidden, tied_embedding, .. } = *self.config;
+        let matrix = [vocab_size, hidden];
+        let embedding = self.weights.matrix(&mut self.program, Role::Embedding, 0, matrix)?;
+        let is_tied = tied_embedding.unwrap_or(!self.weights.has(Role::Head, 0));
+        let head = if is_tied { embedding } else { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? };
+        let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
+        for index in 0..self.config.ropes.len() {
+            let table = self.weights.rope_table(&mut self.program, index, self.context)?;
+            self.ropes.push(table);
+        }
         let logits_rows = if scoring { SCORE_TOKENS_MAX } else { 1 };
         Ok(Shared {
             ids: self.program.declare("token ids", TensorKind::Tokens, 1, PREFILL_TOKENS_MAX.into()),
             embedding,
             head,
             final_norm,
-            rope_table: rope_table_id,
             stream: self.scratch("residual stream", hidden),
             normed: self.scratch("final normed", hidden),
             last: self.program.declare("last", TensorKind::Scratch, 1, hidden.into()),
@@ -187,148 +144,94 @@ impl Recorder<'_> {
         })
     }
 
-    fn layer(&mut self, layer: u32) -> Result<Layer> {
-        let ModelConfig { hidden, heads, kv_heads, head_dim, feed_forward, .. } = self.config;
-        let (query_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let cache = |recorder: &mut Self, what: &str| {
-            let rows = u64::from(kv_heads) * u64::from(recorder.context);
-            recorder.program.declare(format!("{what} cache {layer}"), TensorKind::State, rows, head_dim.into())
-        };
-        Ok(Layer {
-            attention_norm: self.vector(Role::AttentionNorm, layer, hidden)?,
-            query: self.matrix(Role::Query, layer, query_width, hidden)?,
-            key: self.matrix(Role::Key, layer, kv_width, hidden)?,
-            value: self.matrix(Role::Value, layer, kv_width, hidden)?,
-            attention_output: self.matrix(Role::AttentionOutput, layer, hidden, query_width)?,
-            feed_forward_norm: self.vector(Role::FeedForwardNorm, layer, hidden)?,
-            gate: self.matrix(Role::Gate, layer, feed_forward, hidden)?,
-            up: self.matrix(Role::Up, layer, feed_forward, hidden)?,
-            down: self.matrix(Role::Down, layer, hidden, feed_forward)?,
-            keys: cache(self, "key"),
-            values: cache(self, "value"),
-            attention_in: self.scratch("attention in", hidden),
-            q: self.scratch("q", query_width),
-            k: self.scratch("k", kv_width),
-            v: self.scratch("v", kv_width),
-            mixed: self.scratch("mixed values", query_width),
-            feed_forward_in: self.scratch("feed-forward in", hidden),
-            gated: self.scratch("gate", feed_forward),
-            raised: self.scratch("up", feed_forward),
-            activated: self.scratch("activated", feed_forward),
-        })
+    fn embed(&mut self, shared: &Shared) {
+        let (columns, factor) = (self.config.hidden, self.config.scales.embedding);
+        let Shared { embedding: table, ids, stream: out, .. } = *shared;
+        self.commands.push(Command::Embed(Embed { table, ids, out, columns }));
+        if factor != 1.0 {
+            let params = scale::Params { columns, factor, softcap: 0.0, single: 0 };
+            self.commands.push(Command::Scale(Scale { x: out, params }));
+        }
     }
 
-    fn plan(&self, shared: &Shared, layers: &[Layer], tokens_max: u32, all_logits: bool) -> Vec<Command> {
-        let ModelConfig { hidden, vocab_size, .. } = self.config;
-        let mut commands = vec![Command::Embed(Embed {
-            table: shared.embedding,
-            ids: shared.ids,
-            out: shared.stream,
-            columns: hidden,
-        })];
-        for layer in layers {
-            self.attention(&mut commands, shared, layer, tokens_max);
-            self.feed_forward(&mut commands, shared, layer, tokens_max);
-        }
-        // With one token, or all logits, the whole stream goes through the head; otherwise only its last row.
-        if tokens_max == 1 || all_logits {
-            commands.push(self.norm(shared.stream, shared.final_norm, shared.normed, false));
-            commands.push(linear(tokens_max, shared.normed, shared.head, shared.logits, hidden, vocab_size, false));
+    /// From the stream to the logits, of every token of the batch or of its last.
+    fn head(&self, commands: &mut Vec<Command>, shared: &Shared, all_logits: bool) {
+        let ModelConfig { hidden: columns, vocab_size: rows, scales, .. } = *self.config;
+        let (weights, out) = (shared.head, shared.logits);
+        if all_logits {
+            commands.push(self.rms_norm(shared.stream, shared.final_norm, shared.normed, false));
+            commands.push(linear(shared.normed, weights, out, [rows, columns], false));
         } else {
-            let params = last_row::Params { columns: hidden };
+            let params = last_row::Params { columns };
             commands.push(Command::LastRow(LastRow { x: shared.stream, out: shared.last, params }));
-            commands.push(self.norm(shared.last, shared.final_norm, shared.last_normed, true));
-            commands.push(linear(1, shared.last_normed, shared.head, shared.logits, hidden, vocab_size, false));
+            commands.push(self.rms_norm(shared.last, shared.final_norm, shared.last_normed, true));
+            let x = shared.last_normed;
+            commands.push(Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate: false }));
         }
-        commands
+        if scales.logits != 1.0 || scales.logits_softcap != 0.0 {
+            let single = u32::from(!all_logits);
+            let params = scale::Params { columns: rows, factor: scales.logits, softcap: scales.logits_softcap, single };
+            commands.push(Command::Scale(Scale { x: out, params }));
+        }
     }
 
-    fn attention(&self, commands: &mut Vec<Command>, shared: &Shared, layer: &Layer, tokens_max: u32) {
-        let ModelConfig { hidden, heads, kv_heads, head_dim, ref rope, .. } = self.config;
-        let (query_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let turn = |x, heads| {
-            let params =
-                rope::Params { heads, head_dim, rotary: rope.rotary, interleaved: u32::from(rope.interleaved) };
-            Command::Rope(Rope { table: shared.rope_table, x, params })
-        };
-        let keep = |x, cache| {
-            let params = kv_write::Params { kv_heads, head_dim, context: self.context };
-            Command::KvWrite(KvWrite { x, cache, params })
-        };
-        let project = |weights, out, rows| linear(tokens_max, layer.attention_in, weights, out, hidden, rows, false);
-        commands.extend([
-            self.norm(shared.stream, layer.attention_norm, layer.attention_in, false),
-            project(layer.query, layer.q, query_width),
-            project(layer.key, layer.k, kv_width),
-            project(layer.value, layer.v, kv_width),
-            turn(layer.q, heads),
-            turn(layer.k, kv_heads),
-            keep(layer.k, layer.keys),
-            keep(layer.v, layer.values),
-            Command::Attention(Attention {
-                queries: layer.q,
-                keys: layer.keys,
-                values: layer.values,
-                out: layer.mixed,
-                params: attention::Params {
-                    heads,
-                    kv_heads,
-                    head_dim,
-                    context: self.context,
-                    scale: 1.0 / (head_dim as f32).sqrt(),
-                    softcap: 0.0,
-                    window: 0,
-                    causal: 1,
-                },
-            }),
-            linear(tokens_max, layer.mixed, layer.attention_output, shared.stream, query_width, hidden, true),
-        ]);
-    }
-
-    fn feed_forward(&self, commands: &mut Vec<Command>, shared: &Shared, layer: &Layer, tokens_max: u32) {
-        let ModelConfig { hidden, feed_forward, .. } = self.config;
-        let project =
-            |weights, out| linear(tokens_max, layer.feed_forward_in, weights, out, hidden, feed_forward, false);
-        commands.extend([
-            self.norm(shared.stream, layer.feed_forward_norm, layer.feed_forward_in, false),
-            project(layer.gate, layer.gated),
-            project(layer.up, layer.raised),
-            Command::Gated(Gated {
-                gate: layer.gated,
-                up: layer.raised,
-                out: layer.activated,
-                params: gated::Params { columns: feed_forward, activation: 0 },
-            }),
-            linear(tokens_max, layer.activated, layer.down, shared.stream, feed_forward, hidden, true),
-        ]);
-    }
-
-    fn norm(&self, x: TensorId, weight: TensorId, out: TensorId, single: bool) -> Command {
+    fn rms_norm(&self, x: TensorId, weight: TensorId, out: TensorId, single: bool) -> Command {
         let params = rms_norm::Params { columns: self.config.hidden, epsilon: self.config.norm_epsilon, rows: 1 };
         Command::RmsNorm(RmsNorm { x, weight, out, single, params })
     }
-}
 
-/// A linear layer: a product with one vector or with a batch of them.
-fn linear(
-    tokens_max: u32,
-    x: TensorId,
-    weights: TensorId,
-    out: TensorId,
-    columns: u32,
-    rows: u32,
-    accumulate: bool,
-) -> Command {
-    if tokens_max == 1 {
-        Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate })
-    } else {
-        Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate })
+    /// What a branch of the block reads: the stream, behind a norm if the architecture has one there.
+    fn branch_in(&mut self, role: Role, layer: u32, stream: TensorId) -> Result<TensorId> {
+        if self.config.architecture.norms == Norms::Post {
+            return Ok(stream);
+        }
+        self.normed(role, layer, stream)
+    }
+
+    /// A norm over the stream's width.
+    fn normed(&mut self, role: Role, layer: u32, x: TensorId) -> Result<TensorId> {
+        let hidden = self.config.hidden;
+        let weight = self.weights.norm(&mut self.program, role, layer, hidden)?;
+        let out = self.scratch("normed", hidden);
+        self.commands.push(self.rms_norm(x, weight, out, false));
+        Ok(out)
+    }
+
+    /// Whether a branch may be added to the stream by the command that computes it.
+    fn adds_at_once(&self) -> bool {
+        self.config.architecture.norms == Norms::Pre && self.config.scales.residual == 1.0
+    }
+
+    /// Adds a branch to the stream, behind a norm if the architecture has one there.
+    fn branch_out(&mut self, role: Role, layer: u32, branch: TensorId, stream: TensorId) -> Result<()> {
+        let is_normed = self.config.architecture.norms != Norms::Pre;
+        let x = if is_normed { self.normed(role, layer, branch)? } else { branch };
+        let params = add_scaled::Params { columns: self.config.hidden, factor: self.config.scales.residual };
+        self.commands.push(Command::AddScaled(AddScaled { x, out: stream, params }));
+        Ok(())
+    }
+
+    /// Where a branch's last product goes: onto the stream, or into memory of its own.
+    fn branch_sum(&mut self, stream: TensorId) -> TensorId {
+        if self.adds_at_once() { stream } else { self.scratch("branch", self.config.hidden) }
+    }
+
+    fn add_bias(&mut self, bias: Option<TensorId>, x: TensorId, columns: u32) {
+        if let Some(bias) = bias {
+            self.commands.push(Command::AddBias(AddBias { bias, x, params: add_bias::Params { columns } }));
+        }
     }
 }
 
-fn check_shape(name: &str, found: &[u64], expected: &[u64]) -> Result<()> {
-    if found == expected {
-        return Ok(());
+/// A linear layer; `shape` is its (rows, columns).
+fn linear(x: TensorId, weights: TensorId, out: TensorId, shape: [u32; 2], accumulate: bool) -> Command {
+    let [rows, columns] = shape;
+    Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate })
+}
+
+/// One token has a kernel of its own.
+fn for_one_token(command: &mut Command) {
+    if let Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate }) = *command {
+        *command = Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate });
     }
-    Err(Error::WrongShape { tensor: name.to_owned(), expected: expected.to_vec(), found: found.to_vec() })
 }

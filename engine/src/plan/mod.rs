@@ -7,8 +7,8 @@ pub use lifetime::{Slot, Slots};
 
 use crate::{
     kernel::{
-        AddBias, AddRows, Attention, Embed, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul, Matvec, Operands,
-        RmsNorm, Rope, Scale, shader::Kernel,
+        AddBias, AddRows, AddScaled, Attention, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul,
+        Matvec, Mix, Operands, RmsNorm, Rope, Route, Scale, shader::Kernel,
     },
     tensor::{Format, TensorId},
 };
@@ -88,6 +88,10 @@ pub enum Command {
     Gated(Gated),
     AddBias(AddBias),
     Scale(Scale),
+    AddScaled(AddScaled),
+    Route(Route),
+    ExpertMatvec(ExpertMatvec),
+    Mix(Mix),
     LastRow(LastRow),
     LayerNorm(LayerNorm),
     Gelu(Gelu),
@@ -108,6 +112,10 @@ impl Command {
             Self::Gated(_) => Kernel::Gated,
             Self::AddBias(_) => Kernel::AddBias,
             Self::Scale(_) => Kernel::Scale,
+            Self::AddScaled(_) => Kernel::AddScaled,
+            Self::Route(_) => Kernel::Route,
+            Self::ExpertMatvec(_) => Kernel::ExpertMatvec,
+            Self::Mix(_) => Kernel::Mix,
             Self::LastRow(_) => Kernel::LastRow,
             Self::LayerNorm(_) => Kernel::LayerNorm,
             Self::Gelu(_) => Kernel::Gelu,
@@ -128,6 +136,10 @@ impl Command {
             Self::Gated(command) => command.operands(),
             Self::AddBias(command) => command.operands(),
             Self::Scale(command) => command.operands(),
+            Self::AddScaled(command) => command.operands(),
+            Self::Route(command) => command.operands(),
+            Self::ExpertMatvec(command) => command.operands(),
+            Self::Mix(command) => command.operands(),
             Self::LastRow(command) => command.operands(),
             Self::LayerNorm(command) => command.operands(),
             Self::Gelu(command) => command.operands(),

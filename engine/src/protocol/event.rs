@@ -39,6 +39,18 @@ pub enum Event {
         /// The text that became whole with it.
         text: String,
     },
+    /// The model called a function. Its words are not part of any `token`'s text.
+    ToolCall {
+        /// Which call of this answer it is, from 0.
+        index: u32,
+        /// By which the result names its call.
+        id: String,
+        /// The function's name.
+        name: String,
+        /// Its arguments, usually an object.
+        #[cfg_attr(feature = "typescript", ts(type = "unknown"))]
+        arguments: serde_json::Value,
+    },
     /// The answer is complete.
     Done(Done),
     /// One text's vector.
@@ -56,7 +68,10 @@ pub enum Event {
 impl Event {
     /// Whether nothing more follows for the same request.
     pub fn is_terminal(&self) -> bool {
-        !matches!(self, Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. } | Self::Embedding(_))
+        !matches!(
+            self,
+            Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. } | Self::ToolCall { .. } | Self::Embedding(_)
+        )
     }
 }
 
@@ -146,8 +161,10 @@ pub struct Done {
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub enum StopReason {
-    /// The model ended its turn.
+    /// The model ended its turn, or the constraint leaves nothing to add.
     EndOfTurn,
+    /// The model ended its turn with calls of functions.
+    ToolCalls,
     /// One of the stop texts came.
     StopText,
     /// `max_tokens` are out.
@@ -189,6 +206,7 @@ pub enum FailureCode {
     Template,
     WrongTask,
     InvalidRequest,
+    Constraint,
     PromptTooLong,
     NotLoaded,
     Busy,

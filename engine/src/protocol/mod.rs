@@ -5,11 +5,13 @@
 //! and the last of them is terminal: [`Event::Probed`], [`Event::Loaded`], [`Event::Done`], [`Event::Embedded`],
 //! [`Event::Unloaded`], [`Event::Cancelling`] or [`Event::Failed`].
 
+mod chat;
 mod embedding;
 mod event;
 mod probe;
 mod request;
 
+pub use chat::*;
 pub use embedding::*;
 pub use event::*;
 pub use probe::*;

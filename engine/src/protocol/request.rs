@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::EmbedRequest;
+use super::{ChatMessage, Constraint, EmbedRequest, ToolChoice, ToolDefinition};
 
 /// A request with the number that its events will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +91,16 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// Texts at which the answer ends; they are not part of it.
     pub stop: Vec<String>,
+    /// The form that the answer must have. None: any text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub constraint: Option<Constraint>,
+    /// Functions that the model may call, given to its chat template.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "typescript", ts(as = "Option<Vec<ToolDefinition>>"))]
+    pub tools: Vec<ToolDefinition>,
+    /// Whether it may, must or must not call them.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<ToolChoice>"))]
+    pub tool_choice: ToolChoice,
 }
 
 /// What a generation continues.
@@ -114,29 +124,6 @@ impl Default for Prompt {
     fn default() -> Self {
         Self::Text { text: String::new() }
     }
-}
-
-/// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub struct ChatMessage {
-    /// Who speaks.
-    pub role: Role,
-    /// What they say.
-    pub content: String,
-}
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
-pub enum Role {
-    /// Standing instructions.
-    System,
-    /// The person.
-    User,
-    /// The model.
-    Assistant,
 }
 
 /// How the next token is chosen from the logits. The steps apply in the order of the fields.

@@ -36,7 +36,7 @@ impl Packed for Block {
         for (index, out) in out.iter_mut().enumerate() {
             let (byte, nth) = place(part * PART + index);
             let fraction = self.digits.as_flattened()[byte].wrapping_mul(POWERS[nth]);
-            *out = scale * f32::from((u16::from(fraction) * 3 >> 8) as i8 - 1);
+            *out = scale * f32::from(((u16::from(fraction) * 3) >> 8) as i8 - 1);
         }
     }
 }

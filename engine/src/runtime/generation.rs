@@ -1,12 +1,15 @@
 //! An answer, from the request to its last event.
 
-use super::{Cancellations, Emit, Platform, Ready, Runtime};
+use super::{
+    Cancellations, Emit, Platform, Ready, Runtime,
+    prompt::{self, Prepared},
+};
 use crate::{
     Error, Result,
     decode::{self, Sampler, Sink, StopTexts},
     file::BoxedFuture,
-    protocol::{Done, Event, GenerateRequest, Prompt, StopReason},
-    text::{EncodeOptions, TextStream},
+    protocol::{Done, Event, GenerateRequest, StopReason},
+    text::tool_calls::{Piece, ToolCallParser},
 };
 
 /// Continues the request's prompt.
@@ -19,7 +22,7 @@ pub(super) async fn generate(
 ) -> Result<Done> {
     let platform = &*runtime.platform;
     let started_ms = platform.now_ms();
-    let (prompt, text) = encode(ready, &request.prompt)?;
+    let Prepared { ids: prompt, text, constraint, calls } = prompt::prepare(ready, request)?;
     let mut sink = EventSink {
         emit,
         platform,
@@ -29,6 +32,7 @@ pub(super) async fn generate(
         first_ms: None,
         last_ms: started_ms,
         tokens: 0,
+        calls: calls.map(|parser| Calls { parser, waiting: None, count: 0, seed: platform.random_seed() }),
     };
     let options = decode::GenerateOptions {
         tokenizer: &ready.tokenizer,
@@ -36,8 +40,10 @@ pub(super) async fn generate(
         max_tokens: request.max_tokens,
         sampler: Sampler::new(request.sampling, platform.random_seed())?,
         stop: StopTexts::new(&request.stop),
+        constraint,
     };
     let outcome = ready.session.generate(&prompt, options, &mut sink).await?;
+    let has_calls = sink.finish();
     if sink.gone && outcome.stop_reason == StopReason::Cancelled {
         return Err(Error::Cancelled);
     }
@@ -52,30 +58,11 @@ pub(super) async fn generate(
         tokens: outcome.tokens as u32,
         first_token_ms: sink.first_ms.map_or(0.0, |first_ms| first_ms - started_ms),
         decode_tokens_per_s,
-        stop_reason: outcome.stop_reason,
+        stop_reason: match outcome.stop_reason {
+            StopReason::EndOfTurn if has_calls => StopReason::ToolCalls,
+            reason => reason,
+        },
     })
-}
-
-/// The prompt's tokens, and how the answer's become text.
-fn encode(ready: &Ready, prompt: &Prompt) -> Result<(Vec<u32>, TextStream)> {
-    match prompt {
-        Prompt::Text { text } => {
-            let options = EncodeOptions { parse_special: false, add_special: true };
-            let mut ids = ready.tokenizer.encode(text, options)?;
-            if ids.is_empty() {
-                ids.extend(ready.tokenizer.bos());
-            }
-            Ok((ids, TextStream::continuing()))
-        }
-        Prompt::Chat { messages } => {
-            if messages.is_empty() {
-                return Err(Error::invalid("messages", "are empty"));
-            }
-            let template =
-                ready.template.as_ref().ok_or_else(|| Error::Template { reason: "the model brought none".into() })?;
-            Ok((ready.tokenizer.encode_chat(template, messages, true)?, TextStream::new()))
-        }
-    }
 }
 
 /// Turns what happens into events, and measures.
@@ -89,19 +76,87 @@ struct EventSink<'a, 'b> {
     first_ms: Option<f64>,
     last_ms: f64,
     tokens: u32,
+    calls: Option<Calls>,
+}
+
+/// Calls of functions on their way out of the text.
+struct Calls {
+    parser: ToolCallParser,
+    /// The newest token, while its text may still turn out to be part of a call.
+    waiting: Option<(u32, String)>,
+    count: u32,
+    seed: u32,
+}
+
+impl EventSink<'_, '_> {
+    fn emit(&mut self, event: Event) {
+        self.gone |= !(self.emit)(event);
+    }
+
+    /// A token's text, with the calls taken out.
+    fn sort(&mut self, mut calls: Calls, id: u32, text: &str) {
+        if let Some((id, text)) = calls.waiting.take() {
+            self.emit(Event::Token { id, text });
+        }
+        let (mut said, mut found) = (String::new(), Vec::new());
+        for piece in calls.parser.push(text) {
+            match piece {
+                Piece::Text(text) => said.push_str(&text),
+                Piece::Call(call) => found.push(call),
+            }
+        }
+        if calls.parser.is_holding() {
+            calls.waiting = Some((id, said));
+        } else {
+            self.emit(Event::Token { id, text: said });
+        }
+        for call in found {
+            let index = calls.count;
+            calls.count += 1;
+            let id = call.id.unwrap_or_else(|| call_id(calls.seed, index));
+            self.emit(Event::ToolCall { index, id, name: call.name, arguments: call.arguments });
+        }
+        self.calls = Some(calls);
+    }
+
+    /// Hands out what still waits; whether there were calls.
+    fn finish(&mut self) -> bool {
+        let Some(mut calls) = self.calls.take() else { return false };
+        let rest = calls.parser.finish().into_iter();
+        let rest: String =
+            rest.filter_map(|piece| if let Piece::Text(text) = piece { Some(text) } else { None }).collect();
+        if let Some((id, text)) = calls.waiting {
+            self.emit(Event::Token { id, text: text + &rest });
+        }
+        calls.count > 0
+    }
+}
+
+/// An id for a call whose model gave it none: nine letters and digits, which is what Mistral's templates insist on.
+fn call_id(seed: u32, index: u32) -> String {
+    let mut number = (u64::from(seed) << 14) ^ u64::from(index);
+    let digit = |_| {
+        let digit = (number % 36) as u32;
+        number /= 36;
+        char::from_digit(digit, 36).unwrap_or('0')
+    };
+    (0..9).map(digit).collect()
 }
 
 impl Sink for EventSink<'_, '_> {
     fn prefilled(&mut self, done_tokens: usize, prompt_tokens: usize) {
         let event = Event::Prefilled { done_tokens: done_tokens as u32, prompt_tokens: prompt_tokens as u32 };
-        self.gone |= !(self.emit)(event);
+        self.emit(event);
     }
 
     fn token(&mut self, id: u32, text: String) {
         self.last_ms = self.platform.now_ms();
         self.first_ms.get_or_insert(self.last_ms);
         self.tokens += 1;
-        self.gone |= !(self.emit)(Event::Token { id, text });
+        match self.calls.take() {
+            Some(calls) => self.sort(calls, id, &text),
+            None => self.emit(Event::Token { id, text }),
+        }
     }
 
     fn is_stopped(&self) -> bool {

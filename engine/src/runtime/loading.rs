@@ -1,5 +1,7 @@
 //! From a model's name to a model that is ready.
 
+use std::cell::OnceCell;
+
 use super::{Emit, ModelLocation, Ready, Runtime, Slot, probing};
 use crate::{
     Error, Result,
@@ -112,7 +114,7 @@ impl Runtime {
             reason: choice.reason,
             load_ms: self.platform.now_ms() - report.started_ms,
         };
-        Ok(Ready { session, tokenizer, template, request, loaded })
+        Ok(Ready { session, tokenizer, template, grammars: OnceCell::new(), request, loaded })
     }
 
     /// Opens something on the device that was asked for; if the choice was free and the GPU is to blame for a failure,

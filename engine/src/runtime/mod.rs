@@ -5,14 +5,18 @@ mod generation;
 mod loading;
 mod platform;
 mod probing;
+mod prompt;
 
 pub use platform::{Cancellations, ModelLocation, Platform};
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+};
 
 use crate::{
     Error, Result,
-    decode::{Score, Session},
+    decode::{Grammars, Score, Session},
     protocol::{Event, Failure, LoadRequest, Loaded, ModelTask, Request},
     text::{ChatTemplate, EncodeOptions, Tokenizer},
 };
@@ -40,6 +44,8 @@ struct Ready {
     session: Session,
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
+    /// Built when the first answer in a given form is asked for.
+    grammars: OnceCell<Grammars>,
     request: LoadRequest,
     loaded: Loaded,
 }

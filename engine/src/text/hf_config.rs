@@ -25,8 +25,7 @@ pub(super) struct NamedTemplate {
 }
 
 /// Tokens that a configuration gives a role, and that templates know by it.
-const ROLES: [&str; 7] =
-    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+const ROLES: [&str; 7] = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 impl HfConfig {
     /// Reads the texts of the files; of two ids, the one in `generation_config.json` counts.
@@ -93,9 +92,7 @@ fn templates(template: &Value) -> Vec<NamedTemplate> {
         Some(NamedTemplate { name: name.as_str()?.to_owned(), source: source.as_str()?.to_owned() })
     };
     match template {
-        Value::Array(entries) => {
-            entries.iter().filter_map(|entry| named(&entry["name"], &entry["template"])).collect()
-        }
+        Value::Array(entries) => entries.iter().filter_map(|entry| named(&entry["name"], &entry["template"])).collect(),
         template => named(&"default".into(), template).into_iter().collect(),
     }
 }

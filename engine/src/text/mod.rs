@@ -12,12 +12,14 @@
 mod gguf_vocab;
 mod guard;
 mod hf_config;
+mod sentence_piece;
 mod sequence;
 mod spelling;
 mod stream;
 mod template;
 mod tokenizer;
 mod tokenizer_json;
+pub mod tool_calls;
 
 pub use sequence::Sequence;
 pub use stream::TextStream;

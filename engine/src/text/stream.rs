@@ -13,23 +13,31 @@ pub struct TextStream {
     pending: Vec<u8>,
     /// How many leading spaces have been taken away already; `None` if all are to be kept.
     stripped: Option<usize>,
+    /// Special tokens that are written out.
+    shown: Vec<u32>,
 }
 
 impl TextStream {
     /// For a text that begins with the first token pushed: a chat's answer.
     pub fn new() -> Self {
-        Self { pending: Vec::new(), stripped: Some(0) }
+        Self { stripped: Some(0), ..Self::default() }
     }
 
     /// For a text that continues another: what a raw prompt is completed with. Differs from [`Self::new`] only for
     /// tokenizers that put a space before each text's first word: there that space is kept.
     pub fn continuing() -> Self {
-        Self { pending: Vec::new(), stripped: None }
+        Self::default()
+    }
+
+    /// The same, but with some special tokens spelled out: those that mark calls of functions.
+    pub fn showing(self, specials: Vec<u32>) -> Self {
+        Self { shown: specials, ..self }
     }
 
     /// The text that this token completes; often empty.
     pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> String {
-        let Some(mut bytes) = tokenizer.token_bytes(id).filter(|_| !tokenizer.is_special(id)) else {
+        let is_shown = !tokenizer.is_special(id) || self.shown.contains(&id);
+        let Some(mut bytes) = tokenizer.token_bytes(id).filter(|_| is_shown) else {
             return String::new();
         };
         if let Some(stripped) = &mut self.stripped {

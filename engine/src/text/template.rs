@@ -9,6 +9,7 @@
 //! how many steps it takes and how much text it makes.
 
 mod calendar;
+mod dictionary;
 mod input;
 mod json;
 mod python;
@@ -67,8 +68,8 @@ impl ChatTemplate {
     pub fn from_documents(documents: &Documents) -> Result<Option<Self>> {
         match documents {
             Documents::HuggingFace { tokenizer_config, special_tokens_map, chat_template, .. } => {
-                let config =
-                    HfConfig::parse(tokenizer_config.as_deref(), None, None)?.or_tokens(special_tokens_map.as_deref())?;
+                let config = HfConfig::parse(tokenizer_config.as_deref(), None, None)?
+                    .or_tokens(special_tokens_map.as_deref())?;
                 Ok(Self::from_config(config, chat_template.as_deref()))
             }
             Documents::Gguf { metadata, .. } => Self::from_gguf(metadata),
@@ -140,6 +141,11 @@ impl ChatTemplate {
         self.find(false)
     }
 
+    /// The text of the template for conversations with tools.
+    pub fn tool_source(&self) -> &str {
+        self.find(true)
+    }
+
     /// The texts of all templates.
     pub(super) fn sources(&self) -> impl Iterator<Item = &str> + Clone {
         self.templates.iter().map(|template| template.source.as_str())
@@ -164,10 +170,10 @@ impl ChatTemplate {
         let mut environment = self.environment();
         environment.add_template(NAME, &source).map_err(|error| failed(&error))?;
         let template = environment.get_template(NAME).map_err(|error| failed(&error))?;
-        let list = |values: &[serde_json::Value]| values.iter().map(python::value).collect::<Value>();
+        let list = |values: &[serde_json::Value]| values.iter().map(dictionary::value).collect::<Value>();
         let optional = |values: &Option<Vec<_>>| values.as_deref().map_or(Value::from(()), list);
         let tokens = self.tokens.iter().map(|(name, text)| (name.as_str(), Value::from(text.as_str())));
-        let variables = input.variables.iter().map(|(name, value)| (name.as_str(), python::value(value)));
+        let variables = input.variables.iter().map(|(name, value)| (name.as_str(), dictionary::value(value)));
         let arguments = context! {
             messages => list(&messages),
             tools => optional(&input.tools),
@@ -209,7 +215,7 @@ fn failed(error: &minijinja::Error) -> Error {
     let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
     let reason = match (error.kind(), error.line()) {
         (ErrorKind::OutOfFuel, _) => {
-            format!("it takes more than {FUEL} steps or makes more than {} MiB of text", FUEL * 64 >> 20)
+            format!("it takes more than {FUEL} steps or makes more than {} MiB of text", (FUEL * 64) >> 20)
         }
         (_, Some(line)) => format!("{detail} (line {line})"),
         (_, None) => detail,

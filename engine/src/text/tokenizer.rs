@@ -1,11 +1,14 @@
 //! Text to tokens.
 
-use tokenizers::{Model, OffsetReferential, OffsetType, PreTokenizer, tokenizer::Tokenizer as Inner};
+use std::borrow::Cow;
+
+use tokenizers::{AddedToken, Model, OffsetReferential, OffsetType, PreTokenizer, tokenizer::Tokenizer as Inner};
 
 use super::{
     ChatInput, ChatTemplate, gguf_vocab,
     guard::{Guard, Specials},
     hf_config::HfConfig,
+    sentence_piece::{Charsmap, Vocabulary},
     spelling::{Spelling, TokenBytes},
     tokenizer_json,
 };
@@ -41,6 +44,8 @@ impl EncodeOptions {
 /// to the vocabulary without being special (`<think>` in some models) are recognised everywhere.
 pub struct Tokenizer {
     inner: Inner,
+    /// Which characters become which before anything else is done; SentencePiece's.
+    charsmap: Option<Charsmap>,
     tokens: TokenBytes,
     specials: Specials,
     leading_spaces: usize,
@@ -114,12 +119,29 @@ impl Tokenizer {
         end_of_turn.dedup();
         tokenizer.bos = bos;
         tokenizer.prefix = bos.filter(|_| vocab.add_bos).into_iter().collect();
+        tokenizer.suffix = vocab.suffix.into_iter().collect();
+        tokenizer.charsmap = vocab.charsmap;
         tokenizer.end_of_turn = end_of_turn;
         Ok(tokenizer)
     }
 
-    fn from_sentence_piece(_model: &[u8], _config: &HfConfig) -> Result<Self> {
-        Err(failed("later"))
+    /// From a `tokenizer.model` and what the files beside it say. Tokens that only those files name are added behind
+    /// the others.
+    fn from_sentence_piece(model: &[u8], config: &HfConfig) -> Result<Self> {
+        let vocabulary = Vocabulary::parse(model)?;
+        let mut inner = vocabulary.build()?;
+        let named: Vec<_> =
+            config.special_tokens.iter().map(|(_, token)| AddedToken::from(token.clone(), true)).collect();
+        inner.add_special_tokens(&named);
+        let mut tokenizer = Self::from_inner(inner)?;
+        let is_known = |id: &u32| tokenizer.token_bytes(*id).is_some();
+        let bos = vocabulary.bos.filter(is_known);
+        let eos = vocabulary.eos.filter(is_known);
+        tokenizer.add_config(config, bos, eos);
+        tokenizer.charsmap = vocabulary.rules.charsmap;
+        let wants_bos = config.add_bos.unwrap_or(!vocabulary.is_unigram);
+        tokenizer.prefix = tokenizer.bos.filter(|_| wants_bos).into_iter().collect();
+        Ok(tokenizer)
     }
 
     /// From a `tokenizer.json` and what the files beside it say.
@@ -131,25 +153,30 @@ impl Tokenizer {
         let post_processor = to_json(tokenizer.inner.get_post_processor())?;
         tokenizer.prefix = tokenizer_json::prefix(&post_processor);
         tokenizer.suffix = tokenizer_json::suffix(&post_processor);
-        tokenizer.bos = match &config.bos_token {
-            Some(token) => tokenizer.id_of(token),
-            None => config.bos_id.filter(|id| tokenizer.token_bytes(*id).is_some()),
-        };
+        tokenizer.add_config(config, None, None);
         match (config.add_bos, tokenizer.bos) {
             (Some(true), Some(bos)) if tokenizer.prefix.is_empty() => tokenizer.prefix = vec![bos],
             (Some(false), Some(bos)) if tokenizer.prefix == [bos] => tokenizer.prefix.clear(),
             _ => {}
         }
-        let eos = config.eos_token.as_deref().and_then(|token| tokenizer.id_of(token));
+        Ok(tokenizer)
+    }
+
+    /// BOS and the ends of a turn, as the files beside the tokenizer name them, or else these.
+    fn add_config(&mut self, config: &HfConfig, bos: Option<u32>, eos: Option<u32>) {
+        self.bos = match &config.bos_token {
+            Some(token) => self.id_of(token),
+            None => config.bos_id.filter(|id| self.token_bytes(*id).is_some()).or(bos),
+        };
+        let eos = config.eos_token.as_deref().map_or(eos, |token| self.id_of(token));
         let mut end_of_turn: Vec<u32> = config.eos_ids.iter().copied().chain(eos).collect();
         if config.eos_ids.is_empty() {
-            end_of_turn.extend(tokenizer.conventional_ends());
+            end_of_turn.extend(self.conventional_ends());
         }
-        end_of_turn.retain(|id| tokenizer.token_bytes(*id).is_some());
+        end_of_turn.retain(|id| self.token_bytes(*id).is_some());
         end_of_turn.sort_unstable();
         end_of_turn.dedup();
-        tokenizer.end_of_turn = end_of_turn;
-        Ok(tokenizer)
+        self.end_of_turn = end_of_turn;
     }
 
     /// Derives from a tokenizer what each of its tokens stands for.
@@ -168,6 +195,7 @@ impl Tokenizer {
         }
         Ok(Self {
             inner,
+            charsmap: None,
             tokens,
             specials: Specials::new(specials.into_iter()),
             leading_spaces: spelling.leading_spaces,
@@ -197,6 +225,7 @@ impl Tokenizer {
     /// The tokens of a text.
     pub fn encode(&self, text: &str, options: EncodeOptions) -> Result<Vec<u32>> {
         let mut ids = if options.add_special { self.prefix.clone() } else { Vec::new() };
+        let text = &*self.map_characters(text);
         if options.parse_special {
             ids.extend(self.encode_guarded(text, None)?);
         } else {
@@ -221,8 +250,12 @@ impl Tokenizer {
     pub fn encode_input(&self, template: &ChatTemplate, input: &ChatInput) -> Result<Vec<u32>> {
         let texts = input.texts();
         let guard = self.guard(texts.iter().copied().chain(template.sources()))?;
-        let guarded = input.map_texts(&|text| guard.protect(text, &self.specials));
+        let guarded = input.map_texts(&|text| guard.protect(&self.map_characters(text), &self.specials));
         self.encode_guarded(&template.render_input(&guarded)?, Some(guard))
+    }
+
+    fn map_characters<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        self.charsmap.as_ref().map_or(Cow::Borrowed(text), |charsmap| charsmap.apply(text).into())
     }
 
     fn guard<'a>(&self, texts: impl Iterator<Item = &'a str> + Clone) -> Result<Guard> {

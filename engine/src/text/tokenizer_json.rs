@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::sentence_piece::charsmap;
 use crate::{Error, Result};
 
 /// The parts of the file that are looked at here; the vocabulary is skipped.
@@ -14,13 +15,30 @@ struct Parts {
     pre_tokenizer: Value,
 }
 
-/// Refuses the damages at which the tokenizers crate panics: text that is no JSON, and patterns that match nothing.
+/// Refuses the damages at which the tokenizers crate panics: text that is no JSON, patterns that match nothing, and maps
+/// of characters that point out of themselves.
 pub(super) fn check(text: &str) -> Result<()> {
     let parts: Parts = serde_json::from_str(text).map_err(|error| Error::Tokenizer { reason: error.to_string() })?;
     if has_empty_pattern(&parts.normalizer) || has_empty_pattern(&parts.pre_tokenizer) {
         return Err(Error::Tokenizer { reason: "it replaces or splits by an empty pattern".to_owned() });
     }
-    Ok(())
+    check_charsmaps(&parts.normalizer)
+}
+
+fn check_charsmaps(part: &Value) -> Result<()> {
+    match part {
+        Value::Object(fields) => fields.iter().try_for_each(|(name, field)| match (&**name, field) {
+            ("precompiled_charsmap", Value::String(text)) => {
+                let bytes = base64::decode(text).map_err(|error| error.to_string());
+                bytes
+                    .and_then(|bytes| charsmap::check(&bytes).map_err(str::to_owned))
+                    .map_err(|reason| Error::Tokenizer { reason })
+            }
+            _ => check_charsmaps(field),
+        }),
+        Value::Array(parts) => parts.iter().try_for_each(check_charsmaps),
+        _ => Ok(()),
+    }
 }
 
 fn has_empty_pattern(part: &Value) -> bool {
@@ -105,5 +123,11 @@ mod tests {
         };
         assert!(check(&with(json!({"String": ""}))).is_err() && check(&with(json!({"Regex": ""}))).is_err());
         assert!(check(&with(json!({"String": " "}))).is_ok() && check("{}").is_ok() && check("{").is_err());
+    }
+
+    #[test]
+    fn a_map_of_characters_must_stay_within_itself() {
+        let with = |map: &str| json!({"normalizer": {"type": "Precompiled", "precompiled_charsmap": map}}).to_string();
+        assert!(check(&with("////f////39/")).is_err() && check(&with("*")).is_err() && check(&with("")).is_err());
     }
 }

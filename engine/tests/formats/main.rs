@@ -11,3 +11,4 @@ mod stream;
 mod template;
 mod tokenizer;
 mod tokenizer_gguf;
+mod tokenizer_pieces;

@@ -11,7 +11,7 @@ use crate::tokenizer::bundled;
 
 fn conversation() -> Vec<ChatMessage> {
     [(Role::System, "Be brief."), (Role::User, " Hi \"you\" <b> "), (Role::Assistant, "Hello."), (Role::User, "Bye")]
-        .map(|(role, content)| ChatMessage { role, content: content.to_owned() })
+        .map(|(role, content)| ChatMessage::new(role, content))
         .to_vec()
 }
 

@@ -96,7 +96,7 @@ pub fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn message(role: Role, content: &str) -> ChatMessage {
-    ChatMessage { role, content: content.to_owned() }
+    ChatMessage::new(role, content)
 }
 
 #[test]
@@ -174,7 +174,13 @@ fn a_broken_tokenizer_is_refused_in_words() {
         ("{}", "tokenizer failed"),
         ("", "tokenizer failed"),
         (&*byte_fallback().replace("\"ab\":", "\"xy\":"), "tokenizer failed"),
-        (&*byte_fallback().replace("\"Fuse\"", "\"WordPiece\", \"prefix\": \"#\", \"cleanup\": false"), "WordPiece"),
+        (
+            &*byte_fallback().replace(
+                "\"Fuse\"",
+                "\"CTC\", \"pad_token\": \"p\", \"word_delimiter_token\": \"w\", \"cleanup\": false",
+            ),
+            "CTC",
+        ),
         (&*byte_fallback().replace("\"▁c\":266", "\"▁c\":4000000000"), "at most 4194304"),
     ] {
         let error = Tokenizer::from_json(json).err().unwrap_or_else(|| panic!("{reason}"));

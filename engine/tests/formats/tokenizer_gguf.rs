@@ -160,8 +160,8 @@ fn scores_must_be_as_many_as_tokens() {
 #[test]
 fn an_unknown_kind_is_named_with_the_cure() {
     let mut sentencepiece = letters(None);
-    sentencepiece.insert("tokenizer.ggml.model", GgufValue::String("t5".to_owned()));
-    for (metadata, name) in [(letters(Some("klingon")), "klingon"), (sentencepiece, "t5")] {
+    sentencepiece.insert("tokenizer.ggml.model", GgufValue::String("rwkv".to_owned()));
+    for (metadata, name) in [(letters(Some("klingon")), "klingon"), (sentencepiece, "rwkv")] {
         let Err(Error::Tokenizer { reason }) = Tokenizer::from_gguf(&metadata) else { panic!("{name}") };
         assert!(reason.contains(name) && reason.contains("put the model's tokenizer.json beside"), "{reason}");
         let beside = |tokenizer| Documents::Gguf { metadata: metadata.clone(), tokenizer, tokenizer_config: None };

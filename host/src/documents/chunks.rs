@@ -75,8 +75,9 @@ fn span(pieces: &VecDeque<Piece>) -> Option<Range<usize>> {
 #[derive(Clone, Copy)]
 enum Border {
     Paragraph,
-    Line,
     Sentence,
+    /// In code and tables; in wrapped prose it is a place like any other.
+    Line,
     Word,
     Character,
 }
@@ -84,9 +85,9 @@ enum Border {
 impl Border {
     fn finer(self) -> Self {
         match self {
-            Self::Paragraph => Self::Line,
-            Self::Line => Self::Sentence,
-            Self::Sentence => Self::Word,
+            Self::Paragraph => Self::Sentence,
+            Self::Sentence => Self::Line,
+            Self::Line => Self::Word,
             Self::Word | Self::Character => Self::Character,
         }
     }
@@ -156,7 +157,7 @@ fn sentences(text: &str) -> Vec<&str> {
     let mut characters = text.char_indices().peekable();
     while let Some((at, character)) = characters.next() {
         let ends = match character {
-            '.' | '!' | '?' | ';' => characters.peek().is_some_and(|(_, next)| next.is_whitespace()),
+            '.' | '!' | '?' => characters.peek().is_some_and(|(_, next)| next.is_whitespace()),
             '。' | '！' | '？' => true,
             _ => false,
         };

@@ -45,9 +45,38 @@ export type ChatMessage = {
  */
 role: Role,
 /**
- * What they say.
+ * What they say; may be empty beside `tool_calls`.
  */
-content: string, };
+content: string,
+/**
+ * What the model thought before it answered, where its template keeps that apart.
+ */
+reasoning?: string | null,
+/**
+ * The functions that the model called in this turn.
+ */
+tool_calls?: Array<ToolCall> | null,
+/**
+ * Of a turn of a tool: which call it answers.
+ */
+tool_call_id?: string | null, };
+
+/**
+ * The form that an answer must have: tokens that would break it are never chosen.
+ */
+export type Constraint = { "kind": "json_schema",
+/**
+ * The schema: an object or a boolean.
+ */
+schema: unknown, } | { "kind": "json_object" } | { "kind": "regex",
+/**
+ * In the syntax of Rust's `regex` crate, without anchors and look-around.
+ */
+pattern: string, } | { "kind": "lark",
+/**
+ * In llguidance's dialect of Lark.
+ */
+grammar: string, };
 
 /**
  * The CPU.
@@ -113,6 +142,90 @@ decode_tokens_per_s: number,
 stop_reason: StopReason, };
 
 /**
+ * Texts to turn into vectors.
+ */
+export type EmbedRequest = {
+/**
+ * Each gets a vector of its own.
+ */
+texts: Array<string>,
+/**
+ * How the vectors of a text's tokens become one. None: as the model was trained.
+ */
+pooling?: Pooling | null,
+/**
+ * Whether vectors are scaled to length 1. None: yes.
+ */
+normalize?: boolean | null,
+/**
+ * Whether a text that is too long is cut at the model's most tokens. None: yes; otherwise it is refused.
+ */
+truncate?: boolean | null,
+/**
+ * What the texts are, for models that put other words before a question than before a passage. None: nothing is
+ * put before them, unless the model says otherwise.
+ */
+kind?: TextKind | null, };
+
+/**
+ * All texts have their vectors.
+ */
+export type Embedded = {
+/**
+ * Where it ran.
+ */
+route: Route,
+/**
+ * On what.
+ */
+adapter: string,
+/**
+ * How many texts there were.
+ */
+texts: number,
+/**
+ * How many of them were cut.
+ */
+truncated: number,
+/**
+ * Length of each vector.
+ */
+dimensions: number,
+/**
+ * Tokens of all texts.
+ */
+tokens: number,
+/**
+ * How the tokens' vectors became one.
+ */
+pooling: Pooling,
+/**
+ * From the request to the last vector.
+ */
+elapsed_ms: number, };
+
+/**
+ * One text's vector.
+ */
+export type Embedding = {
+/**
+ * The text's place in the request, from 0 on.
+ */
+index: number,
+/**
+ * Tokens that the model saw of it, those at its beginning and end included.
+ */
+tokens: number,
+/**
+ * Whether the text had more tokens than that.
+ */
+truncated: boolean,
+/**
+ * The vector.
+ */
+vector: Array<number>, };
+
+/**
  * What can happen.
  */
 export type Event = { "type": "probed" } & ProbeReport | { "type": "loading" } & Loading | { "type": "loaded" } & Loaded | { "type": "prefilled",
@@ -131,7 +244,23 @@ id: number,
 /**
  * The text that became whole with it.
  */
-text: string, } | { "type": "done" } & Done | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+text: string, } | { "type": "tool_call",
+/**
+ * Which call of this answer it is, from 0.
+ */
+index: number,
+/**
+ * By which the result names its call.
+ */
+id: string,
+/**
+ * The function's name.
+ */
+name: string,
+/**
+ * Its arguments, usually an object.
+ */
+arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
 
 /**
  * An event with the number of the request that it answers.
@@ -166,7 +295,7 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "invalid_request" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
  * A text to continue and how.
@@ -187,7 +316,19 @@ sampling: Sampling,
 /**
  * Texts at which the answer ends; they are not part of it.
  */
-stop: Array<string>, };
+stop: Array<string>,
+/**
+ * The form that the answer must have. None: any text.
+ */
+constraint?: Constraint | null,
+/**
+ * Functions that the model may call, given to its chat template.
+ */
+tools?: Array<ToolDefinition> | null,
+/**
+ * Whether it may, must or must not call them.
+ */
+tool_choice?: ToolChoice | null, };
 
 /**
  * Limits of a GPU.
@@ -252,6 +393,10 @@ model: string,
  * Its architecture, as its file names it.
  */
 architecture: string,
+/**
+ * What can be asked of it.
+ */
+tasks: Array<ModelTask>,
 /**
  * Number of weights.
  */
@@ -320,6 +465,16 @@ total_bytes: number,
 available_bytes: number, };
 
 /**
+ * What a model is made for.
+ */
+export type ModelTask = "generate" | "embed";
+
+/**
+ * How the vectors of a text's tokens become one.
+ */
+export type Pooling = "mean" | "cls" | "last";
+
+/**
  * What the probe found. Sizes in bytes; 0 where the platform does not tell.
  */
 export type ProbeReport = {
@@ -385,7 +540,7 @@ reason: string, };
 /**
  * What can be asked.
  */
-export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "cancel",
+export type Request = { "type": "probe" } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "cancel",
 /**
  * The number of the request to stop.
  */
@@ -407,7 +562,7 @@ request: Request, };
 /**
  * Who speaks.
  */
-export type Role = "system" | "user" | "assistant";
+export type Role = "system" | "user" | "assistant" | "tool";
 
 /**
  * Where a model runs.
@@ -447,4 +602,48 @@ seed?: number | null, };
 /**
  * Why an answer ended.
  */
-export type StopReason = "end_of_turn" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+export type StopReason = "end_of_turn" | "tool_calls" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+
+/**
+ * What a text is in a search.
+ */
+export type TextKind = "query" | "document";
+
+/**
+ * A call of a function, as the model made it.
+ */
+export type ToolCall = {
+/**
+ * By which the result names its call; the model's own where it gave one.
+ */
+id: string,
+/**
+ * The function's name.
+ */
+name: string,
+/**
+ * Its arguments, usually an object.
+ */
+arguments: unknown, };
+
+/**
+ * Whether a model calls functions.
+ */
+export type ToolChoice = "auto" | "none" | "required" | { "named": string };
+
+/**
+ * A function that a model may call.
+ */
+export type ToolDefinition = {
+/**
+ * The function's name: letters, digits, `_`, `-` and `.`.
+ */
+name: string,
+/**
+ * What it does and when to call it, in words for the model.
+ */
+description?: string | null,
+/**
+ * JSON Schema of its arguments. None: a function without any.
+ */
+parameters?: unknown, };

@@ -4,7 +4,10 @@
 use super::storage::fault;
 use crate::{
     Result,
-    kernel::{Access, HEAD_DIM_MAX, shader::attention::Params},
+    kernel::{
+        Access, EXPERTS_MAX, HEAD_DIM_MAX, Route, SLOTS_MAX,
+        shader::{attention, route::Params},
+    },
     plan::{Command, Plan, Program, TensorKind},
     tensor::TensorId,
 };
@@ -107,6 +110,12 @@ impl Checker<'_> {
                 self.floats(add.bias, [1, add.params.columns.into(), 1])?;
                 self.floats(add.x, [tokens, add.params.columns.into(), 1])?;
             }
+            Command::AddScaled(add) => {
+                for id in [add.x, add.out] {
+                    self.floats(id, [tokens, add.params.columns.into(), 1])?;
+                }
+            }
+            Command::Route(_) | Command::ExpertMatvec(_) | Command::Mix(_) => self.experts(command)?,
             Command::Scale(scale) => {
                 let rows = if scale.params.single == 1 { 1 } else { tokens };
                 self.floats(scale.x, [rows, scale.params.columns.into(), 1])?;
@@ -154,7 +163,7 @@ impl Checker<'_> {
                 let params = attention.params;
                 let whole_groups = params.kv_heads > 0 && params.heads.is_multiple_of(params.kv_heads);
                 ensure(whole_groups && params.heads > 0 && (1..=HEAD_DIM_MAX).contains(&params.head_dim), || {
-                    let Params { heads, kv_heads, head_dim, .. } = params;
+                    let attention::Params { heads, kv_heads, head_dim, .. } = params;
                     format!("{heads} heads of {head_dim} numbers cannot share {kv_heads}")
                 })?;
                 for id in [attention.queries, attention.out] {
@@ -174,6 +183,37 @@ impl Checker<'_> {
             _ => {}
         }
         Ok(u64::MAX)
+    }
+
+    /// The commands of a mixture of experts.
+    fn experts(&self, command: &Command) -> Checked {
+        let tokens = self.tokens;
+        match command {
+            Command::Route(Route { scores, out, params }) => {
+                let Params { experts, slots, .. } = *params;
+                ensure((1..=EXPERTS_MAX).contains(&experts) && (1..=experts.min(SLOTS_MAX)).contains(&slots), || {
+                    format!("{slots} of {experts} experts cannot be chosen")
+                })?;
+                self.floats(*scores, [tokens, experts.into(), 1])?;
+                self.floats(*out, [tokens, slots.into(), 2])?;
+            }
+            Command::ExpertMatvec(matvec) => {
+                let rows = matvec.experts.checked_mul(matvec.rows).ok_or("too many rows")?;
+                ensure(rows > 0 && matvec.slots > 0, || "no rows or slots".to_owned())?;
+                self.weight(matvec.weights, matvec.columns, Some(rows))?;
+                self.floats(matvec.x, [tokens, matvec.x_slots().into(), matvec.columns.into()])?;
+                self.floats(matvec.routing, [tokens, matvec.slots.into(), 2])?;
+                self.floats(matvec.out, [tokens, matvec.slots.into(), matvec.rows.into()])?;
+            }
+            Command::Mix(mix) => {
+                ensure(mix.params.columns > 0, || "no columns".to_owned())?;
+                self.floats(mix.x, [tokens, mix.params.slots.into(), mix.params.columns.into()])?;
+                self.floats(mix.routing, [tokens, mix.params.slots.into(), 2])?;
+                self.floats(mix.out, [tokens, mix.params.columns.into(), 1])?;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     fn weight(&self, id: TensorId, columns: u32, rows: Option<u32>) -> Checked {

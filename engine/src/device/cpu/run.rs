@@ -1,7 +1,12 @@
 //! Executes the commands of a plan.
 
-use super::{SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage};
-use crate::{kernel::Step, plan::Command};
+use super::{
+    SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage,
+};
+use crate::{
+    kernel::{ExpertMatvec, Step},
+    plan::Command,
+};
 
 /// Runs one command of a checked plan. What copies a few numbers is left to the twins.
 pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, step: Step, command: &Command) {
@@ -46,6 +51,16 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
             });
         }
         Command::AddBias(add) => storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.bias), x)),
+        Command::AddScaled(add) => storage.with_output(add.out, |from, out| add.twin(step, from.floats(add.x), out)),
+        Command::Route(route) => {
+            storage.with_output(route.out, |from, out| route.twin(step, from.floats(route.scores), out));
+        }
+        Command::ExpertMatvec(command) => storage.with_output(command.out, |from, out| {
+            expert_matvec(workers, level, command, step, from, out);
+        }),
+        Command::Mix(mix) => {
+            storage.with_output(mix.out, |from, out| mix.twin(step, from.floats(mix.x), from.floats(mix.routing), out));
+        }
         Command::Scale(scale) => storage.with_output(scale.x, |_, x| scale.twin(step, x)),
         Command::LastRow(last) => {
             storage.with_output(last.out, |from, out| last.twin(step, from.floats(last.x), out));
@@ -63,6 +78,25 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         }
         Command::AddRows(add) => {
             storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
+        }
+    }
+}
+
+/// [`ExpertMatvec::twin`]: a product for each token and expert.
+fn expert_matvec(
+    workers: &dyn Workers,
+    level: SimdLevel,
+    command: &ExpertMatvec,
+    step: Step,
+    from: &Storage,
+    out: &mut [f32],
+) {
+    let (x, weights, columns) = (from.floats(command.x), from.matrix(command.weights), command.columns as usize);
+    let outs = out.chunks_exact_mut(command.rows as usize);
+    for ((pair, expert), out) in command.experts(step, from.floats(command.routing)).enumerate().zip(outs) {
+        if let Some(expert) = expert {
+            let x = &x[command.x_row(pair) * columns..][..columns];
+            matvec(workers, level, x, command.matrix(weights, expert), out, false);
         }
     }
 }

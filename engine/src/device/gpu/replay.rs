@@ -163,6 +163,22 @@ fn sketch<'a>(index: usize, command: &Command, buffers: &'a Buffers) -> Vec<Sket
         Command::Gated(command) => whole(bytes_of(&command.params)),
         Command::AddBias(command) => whole(bytes_of(&command.params)),
         Command::Scale(command) => whole(bytes_of(&command.params)),
+        Command::AddScaled(command) => whole(bytes_of(&command.params)),
+        Command::Route(command) => whole(bytes_of(&command.params)),
+        Command::Mix(command) => whole(bytes_of(&command.params)),
+        Command::ExpertMatvec(command) => by_part(command.weights, &|part| {
+            bytes_of(&shader::expert_matvec::Params {
+                columns: command.columns,
+                rows: command.rows,
+                experts: command.experts,
+                slots: command.slots,
+                x_slots: command.x_slots(),
+                part_first_row: part.first_row as u32,
+                part_rows: part.rows as u32,
+                scales_word: part.scales_word,
+            })
+            .to_vec()
+        }),
         Command::LastRow(command) => whole(bytes_of(&command.params)),
         Command::LayerNorm(command) => whole(bytes_of(&command.params)),
         Command::Gelu(command) => whole(bytes_of(&command.params)),
@@ -223,6 +239,10 @@ fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
         Command::Gated(command) => command.groups(tokens),
         Command::AddBias(command) => command.groups(tokens),
         Command::Scale(command) => command.groups(tokens),
+        Command::AddScaled(command) => command.groups(tokens),
+        Command::Route(command) => command.groups(tokens),
+        Command::ExpertMatvec(command) => command.groups(tokens),
+        Command::Mix(command) => command.groups(tokens),
         Command::LastRow(command) => command.groups(),
         Command::LayerNorm(command) => command.groups(tokens),
         Command::Gelu(command) => command.groups(tokens),

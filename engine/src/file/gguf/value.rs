@@ -226,6 +226,16 @@ impl GgufMetadata {
         }
     }
 
+    /// An array of bytes; with a sign or without, as files differ in that.
+    pub fn find_bytes(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        match self.find_array(key)? {
+            None => Ok(None),
+            Some(GgufArray::U8(values)) => Ok(Some(values.clone())),
+            Some(GgufArray::I8(values)) => Ok(Some(values.iter().map(|value| value.cast_unsigned()).collect())),
+            Some(_) => Err(mistyped(key, "an array of bytes")),
+        }
+    }
+
     /// An array of 32-bit whole numbers with a sign.
     pub fn find_i32s(&self, key: &str) -> Result<Option<&[i32]>> {
         match self.find_array(key)? {

@@ -1,7 +1,6 @@
 //! Byte-level BPE (Radford et al. 2019), "gpt2" to GGUF.
 //!
-//! How text is cut into words before merging has a name of its own, `tokenizer.ggml.pre`; the families that the supported
-//! architectures use are known here.
+//! How text is cut into words before merging has a name of its own, `tokenizer.ggml.pre`: see [`families`](super::families).
 
 use tokenizers::{
     SplitDelimiterBehavior,
@@ -16,46 +15,15 @@ use tokenizers::{
     tokenizer::Tokenizer as Inner,
 };
 
-use super::{failed, to_vocab, unknown};
+use super::{
+    Adds, failed,
+    families::{Family, family},
+    to_vocab, unknown,
+};
 use crate::{Result, file::GgufMetadata};
 
-const GPT_2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
-const LLAMA_3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN_2: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const DIGIT: &str = r"\p{N}";
-const THREE_DIGITS: &str = r"[0-9][0-9][0-9]";
-
-/// How a family of tokenizers cuts text into words: patterns, each applied to what the one before left together.
-struct Family {
-    patterns: &'static [&'static str],
-    /// Whether a word that is a token as a whole is taken without merging.
-    ignore_merges: bool,
-    /// Whether texts begin with BOS where the file does not say.
-    add_bos: bool,
-}
-
-/// The family behind a name.
-fn family(pre: &str) -> Option<Family> {
-    let plain = |patterns| Family { patterns, ignore_merges: false, add_bos: false };
-    Some(match pre {
-        "default" => plain(&[r"[\p{P}\$\+<=>\^~\|]+", GPT_2, r"\p{N}+", THREE_DIGITS]),
-        "gpt-2" | "phi-2" | "mpt" | "olmo" | "jais" | "exaone4" | "roberta-bpe" => plain(&[GPT_2]),
-        "starcoder" | "refact" | "command-r" | "smollm" | "codeshell" | "exaone" | "minerva-7b" => {
-            plain(&[DIGIT, GPT_2])
-        }
-        "falcon" => plain(&[r"[\p{P}\$\+<=>\^~\|`]+", GPT_2, THREE_DIGITS]),
-        "qwen2" | "deepseek-r1-qwen" | "stablelm2" => plain(&[QWEN_2]),
-        "llama3" | "llama-v3" | "llama-bpe" | "falcon3" | "lfm2" => {
-            Family { patterns: &[LLAMA_3], ignore_merges: true, add_bos: true }
-        }
-        "dbrx" | "smaug-bpe" => plain(&[LLAMA_3]),
-        _ => return None,
-    })
-}
-
-/// The tokenizer without its added tokens, and whether texts begin with BOS where the file does not say.
-pub(super) fn build(metadata: &GgufMetadata, tokens: &[String]) -> Result<(Inner, bool)> {
+/// The tokenizer without its added tokens, and what it puts at a text's ends where the file does not say.
+pub(super) fn build(metadata: &GgufMetadata, tokens: &[String]) -> Result<(Inner, Adds)> {
     let pre = metadata.find_string("tokenizer.ggml.pre")?.unwrap_or("default");
     let family = family(pre).ok_or_else(|| unknown("pre-tokenizer", pre))?;
     let model = BPE::builder()
@@ -66,7 +34,7 @@ pub(super) fn build(metadata: &GgufMetadata, tokens: &[String]) -> Result<(Inner
     let mut inner = Inner::new(model);
     inner.with_pre_tokenizer(Some(to_pre_tokenizer(&family)?));
     inner.with_decoder(Some(ByteLevelDecoder::default()));
-    Ok((inner, family.add_bos))
+    Ok((inner, Adds { bos: family.add_bos, separator: family.add_separator, ..Adds::default() }))
 }
 
 /// Pairs to merge; neither half holds a space, because byte-level BPE writes it as another character.

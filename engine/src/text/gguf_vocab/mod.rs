@@ -1,19 +1,27 @@
 //! A tokenizer from the metadata of a GGUF file.
 //!
-//! The names that GGUF uses, and what they stand for, are conventions of llama.cpp (`llama-vocab.cpp`). Two kinds of
-//! model are known: "gpt2", byte-level BPE, and "llama", SentencePiece's BPE.
+//! The names that GGUF uses, and what they stand for, are conventions of llama.cpp (`llama-vocab.cpp`). Four kinds of
+//! model are known: "gpt2", byte-level BPE; "llama" and "t5", SentencePiece's BPE and unigram model; "bert", WordPiece.
 
 mod byte_level;
-mod sentence_piece;
+mod families;
+mod scored;
+mod word_piece;
 
 use tokenizers::{AddedToken, models::bpe::Vocab, tokenizer::Tokenizer as Inner};
 
+use super::sentence_piece::Charsmap;
 use crate::{Error, Result, file::GgufMetadata};
 
-/// A tokenizer, and whether texts begin with BOS.
+/// A tokenizer, and which tokens stand at a text's ends.
 pub(super) struct GgufVocab {
     pub inner: Inner,
+    /// Whether texts begin with BOS.
     pub add_bos: bool,
+    /// What stands behind a text that is whole: an encoder's separator, or EOS.
+    pub suffix: Option<u32>,
+    /// Which characters become which before anything else is done.
+    pub charsmap: Option<Charsmap>,
 }
 
 /// `tokenizer.ggml.token_type`: stands for what no token covers.
@@ -22,17 +30,50 @@ const UNKNOWN: i32 = 2;
 const CONTROL: i32 = 3;
 /// `tokenizer.ggml.token_type`: added beside the merges, but ordinary text.
 const USER_DEFINED: i32 = 4;
+/// `tokenizer.ggml.token_type`: a number without a meaning.
+const UNUSED: i32 = 5;
+/// `tokenizer.ggml.token_type`: a byte that no other token covers.
+const BYTE: i32 = 6;
 
 /// Builds the tokenizer, or says which kind it is that is not known.
 pub(super) fn build(metadata: &GgufMetadata) -> Result<GgufVocab> {
     let tokens = metadata.strings("tokenizer.ggml.tokens")?;
-    let (mut inner, add_bos) = match metadata.string("tokenizer.ggml.model")? {
+    let mut charsmap = None;
+    let mut is_scored = false;
+    let (mut inner, adds) = match metadata.string("tokenizer.ggml.model")? {
         "gpt2" => byte_level::build(metadata, tokens)?,
-        "llama" => sentence_piece::build(metadata, tokens)?,
+        kind @ ("llama" | "t5") => {
+            let is_unigram = kind == "t5";
+            let built = scored::build(metadata, tokens, is_unigram)?;
+            (charsmap, is_scored) = (built.1, true);
+            (built.0, Adds { bos: !is_unigram, eos: is_unigram, separator: false })
+        }
+        "bert" => (word_piece::build(metadata, tokens)?, Adds { bos: true, eos: false, separator: true }),
         other => return Err(unknown("model", other)),
     };
-    inner.add_tokens(&to_added(tokens, metadata.find_i32s("tokenizer.ggml.token_type")?)?);
-    Ok(GgufVocab { inner, add_bos: metadata.find_bool("tokenizer.ggml.add_bos_token")?.unwrap_or(add_bos) })
+    let added = to_added(tokens, metadata.find_i32s("tokenizer.ggml.token_type")?)?;
+    if !is_scored {
+        inner.add_tokens(&added);
+    }
+    let adds_eos = metadata.find_bool("tokenizer.ggml.add_eos_token")?.unwrap_or(adds.eos);
+    let adds_separator = metadata.find_bool("tokenizer.ggml.add_sep_token")?.unwrap_or(adds.separator);
+    // Misspelled in every file that there is.
+    let separator = find_id(metadata, "seperator", tokens.len())?;
+    let suffix = match (adds_separator, adds_eos) {
+        (true, _) if separator.is_some() => separator,
+        (_, true) => find_id(metadata, "eos", tokens.len())?,
+        _ => None,
+    };
+    let add_bos = metadata.find_bool("tokenizer.ggml.add_bos_token")?.unwrap_or(adds.bos);
+    Ok(GgufVocab { inner, add_bos, suffix, charsmap })
+}
+
+/// Which tokens a family puts at a text's ends where the file does not say.
+#[derive(Clone, Copy, Debug, Default)]
+struct Adds {
+    bos: bool,
+    eos: bool,
+    separator: bool,
 }
 
 /// BOS, and the tokens that end an answer.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, protocol::ChatMessage};
+use crate::{Error, Result, protocol::ChatMessage, text::tool_calls};
 
 /// The names under which a message's reasoning is found; the first is the one that templates read.
 const REASONING_FIELDS: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
@@ -33,10 +33,9 @@ pub struct ChatInput {
 }
 
 impl ChatInput {
-    /// A conversation of plain texts.
+    /// A conversation, with the calls of functions in it.
     pub fn new(messages: &[ChatMessage], add_generation_prompt: bool) -> Result<Self> {
-        let to_value = |message| serde_json::to_value(message).map_err(|error| failed(error.to_string()));
-        let messages = messages.iter().map(to_value).collect::<Result<_>>()?;
+        let messages = messages.iter().map(|message| tool_calls::message(message, messages)).collect::<Result<_>>()?;
         Ok(Self { messages, add_generation_prompt, ..Self::default() })
     }
 
@@ -44,7 +43,12 @@ impl ChatInput {
     pub(in crate::text) fn texts(&self) -> Vec<&str> {
         let mut texts = Vec::new();
         let lists = [Some(&self.messages), self.tools.as_ref(), self.documents.as_ref()];
-        lists.into_iter().flatten().flatten().chain(self.variables.values()).for_each(|value| collect(value, &mut texts));
+        lists
+            .into_iter()
+            .flatten()
+            .flatten()
+            .chain(self.variables.values())
+            .for_each(|value| collect(value, &mut texts));
         texts
     }
 

@@ -27,7 +27,8 @@ pub(super) fn to_json(
         None => options.get::<Option<Value>>(name),
     };
     let ensure_ascii = given(ensure_ascii, "ensure_ascii")?.is_some_and(|value| value.is_true());
-    let indent = given(indent, "indent")?.filter(|value| !value.is_none()).map(|value| indentation(&value)).transpose()?;
+    let indent =
+        given(indent, "indent")?.filter(|value| !value.is_none()).map(|value| indentation(&value)).transpose()?;
     let separators: Option<Value> = options.get("separators")?;
     let sort_keys = options.get::<Option<Value>>("sort_keys")?.is_some_and(|value| value.is_true());
     options.assert_all_used()?;

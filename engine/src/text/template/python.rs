@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use minijinja::{
     Environment, Error, ErrorKind, Output, State, Value, filters,
-    value::{DynObject, Enumerator, Object, ObjectRepr, Rest, Tuple, ValueKind, ValueOrKwargs, from_args},
+    value::{Enumerator, Object, ObjectRepr, Rest, Tuple, ValueKind, ValueOrKwargs, from_args},
 };
 use minijinja_contrib::pycompat::unknown_method_callback;
 
@@ -151,14 +151,21 @@ impl Object for Extreme {
 }
 
 /// Whether Python writes a number with an exponent.
-fn is_extreme(value: f64) -> bool {
+pub(super) fn is_extreme(value: f64) -> bool {
     value != 0.0 && value.is_finite() && !(1e-4..1e16).contains(&value.abs())
 }
 
 /// A float as Python writes it: the shortest digits that read back as the same number, with an exponent from 1e16 on.
 pub(super) fn float(value: f64) -> String {
     if !value.is_finite() {
-        return if value.is_nan() { "nan" } else if value > 0.0 { "inf" } else { "-inf" }.to_owned();
+        return if value.is_nan() {
+            "nan"
+        } else if value > 0.0 {
+            "inf"
+        } else {
+            "-inf"
+        }
+        .to_owned();
     }
     if is_extreme(value) {
         let text = format!("{value:e}");
@@ -220,7 +227,11 @@ fn text_method(state: &mut State, value: &Value, text: &str, name: &str, args: &
         "swapcase" => {
             let () = from_args(args)?;
             let swapped = text.chars().flat_map(|character| -> Vec<char> {
-                if character.is_uppercase() { character.to_lowercase().collect() } else { character.to_uppercase().collect() }
+                if character.is_uppercase() {
+                    character.to_lowercase().collect()
+                } else {
+                    character.to_uppercase().collect()
+                }
             });
             Ok(swapped.collect::<String>().into())
         }
@@ -286,7 +297,8 @@ fn partition(text: &str, from_end: bool, args: &[Value]) -> Result<Value, Error>
 
 fn rsplit(text: &str, args: &[Value]) -> Result<Value, Error> {
     let (separator, splits): (Option<&str>, Option<i64>) = from_args(args)?;
-    let count = splits.and_then(|splits| usize::try_from(splits).ok()).map_or(usize::MAX, |splits| splits.saturating_add(1));
+    let count =
+        splits.and_then(|splits| usize::try_from(splits).ok()).map_or(usize::MAX, |splits| splits.saturating_add(1));
     let mut parts: Vec<&str> = match separator {
         Some("") => return Err(refused("empty separator")),
         Some(separator) => text.rsplitn(count, separator).collect(),
@@ -338,66 +350,4 @@ fn pad(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
         _ => format!("{}{text}", fill.repeat(missing)),
     };
     Ok(padded.into())
-}
-
-/// A value that a template is given. What would be a dictionary in Python behaves like one.
-pub(super) fn value(json: &serde_json::Value) -> Value {
-    match json {
-        serde_json::Value::Object(fields) => {
-            let map = Value::from_pairs(fields.iter().map(|(name, field)| (name.as_str(), value(field))));
-            map.as_object().cloned().map_or(map, |map| Value::from_object(Dictionary(map)))
-        }
-        serde_json::Value::Array(values) => values.iter().map(value).collect(),
-        serde_json::Value::String(text) => Value::from(text.as_str()),
-        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(number), _) => number.into(),
-            (None, Some(number)) => number.into(),
-            (None, None) => match number.as_f64() {
-                Some(number) if is_extreme(number) => Value::from_object(Extreme(number)),
-                number => number.into(),
-            },
-        },
-        serde_json::Value::Bool(flag) => (*flag).into(),
-        serde_json::Value::Null => Value::from(()),
-    }
-}
-
-/// A dictionary whose methods come before its entries: `schema.items` is a method, `schema['items']` an entry.
-#[derive(Debug)]
-struct Dictionary(DynObject);
-
-/// What Python's dictionaries have as attributes.
-const METHODS: [&str; 11] =
-    ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
-
-impl Object for Dictionary {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Map
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.0.get_value(key)
-    }
-
-    fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        if METHODS.contains(&key) { Some(Value::from_object(Method)) } else { self.0.get_value_by_str(key) }
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Values(self.0.try_iter().into_iter().flatten().collect())
-    }
-
-    fn enumerator_len(self: &Arc<Self>) -> Option<usize> {
-        self.0.enumerator_len()
-    }
-}
-
-/// A method that was named, not called.
-#[derive(Debug)]
-struct Method;
-
-impl Object for Method {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Plain
-    }
 }

@@ -5,6 +5,8 @@ use std::{net::IpAddr, path::PathBuf};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hearth_engine::protocol::{self, DeviceChoice, LoadRequest, Sampling};
 
+use crate::form::{Form, Tools};
+
 /// Runs language models on this machine's GPU or CPU.
 #[derive(Parser)]
 #[command(name = "hearth", version, arg_required_else_help = true)]
@@ -104,6 +106,8 @@ pub struct Chat {
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
     #[command(flatten)]
+    pub tools: Tools,
+    #[command(flatten)]
     pub generation: Generation,
 }
 
@@ -145,6 +149,8 @@ pub struct Generation {
     /// End the answer where this text would come; may be repeated
     #[arg(long, value_name = "TEXT")]
     pub stop: Vec<String>,
+    #[command(flatten)]
+    pub form: Form,
 }
 
 impl Generation {
@@ -209,10 +215,15 @@ impl From<Pooling> for protocol::Pooling {
 #[derive(Args)]
 pub struct Tokenize {
     /// The text; `-` reads it from standard input
-    pub text: String,
+    #[arg(required_unless_present = "file")]
+    pub text: Option<String>,
     /// Add no special tokens, and read those that are spelled out as plain text
     #[arg(long)]
     pub no_special: bool,
+    /// Cut many texts: a file with one JSON string a line, answered by one JSON array of ids a line; `-` reads standard
+    /// input
+    #[arg(long, value_name = "FILE", conflicts_with = "text")]
+    pub file: Option<String>,
 }
 
 #[derive(Args)]

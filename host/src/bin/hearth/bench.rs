@@ -72,7 +72,7 @@ fn measure(engine: &EngineHandle, text: String, decode: u32) -> Result<Done, Sto
         prompt: Prompt::Text { text },
         max_tokens: Some(decode),
         sampling: Sampling::greedy(),
-        stop: Vec::new(),
+        ..GenerateRequest::default()
     };
     match request(engine, Request::Generate(generation), |_| Ok(()))? {
         hearth_engine::protocol::Event::Done(done) => Ok(done),

@@ -30,14 +30,18 @@ pub fn chat(engine: &EngineHandle, chat: &Chat, global: &Global, output: &Output
     if prompt.as_ref().is_some_and(|prompt| prompt.trim().is_empty()) {
         return Err(Stop::Usage("the prompt is empty".to_owned()));
     }
+    let base = GenerateRequest {
+        tools: chat.tools.definitions()?,
+        tool_choice: chat.tools.choice(),
+        ..request_of(&chat.generation)?
+    };
     let loaded = load(engine, global, output)?;
     match prompt {
-        None => converse(engine, chat, &loaded, output),
+        None => converse(engine, chat, &base, &loaded, output),
         Some(prompt) => {
             let mut messages = opening(chat);
-            messages.push(ChatMessage { role: Role::User, content: prompt });
-            let done = answer(engine, Prompt::Chat { messages }, &chat.generation, output)?;
-            conclude(&done)
+            messages.push(ChatMessage::new(Role::User, prompt));
+            answer(engine, GenerateRequest { prompt: Prompt::Chat { messages }, ..base }, output)
         }
     }
 }
@@ -45,16 +49,16 @@ pub fn chat(engine: &EngineHandle, chat: &Chat, global: &Global, output: &Output
 /// Continues a text.
 pub fn complete(engine: &EngineHandle, complete: &Complete, global: &Global, output: &Output) -> Result<(), Stop> {
     let text = text_of(&complete.prompt)?;
+    let base = request_of(&complete.generation)?;
     load(engine, global, output)?;
-    let done = answer(engine, Prompt::Text { text }, &complete.generation, output)?;
-    conclude(&done)
+    answer(engine, GenerateRequest { prompt: Prompt::Text { text }, ..base }, output)
 }
 
 /// One answer, printed as it comes, with a line about how it went.
-fn answer(engine: &EngineHandle, prompt: Prompt, generation: &Generation, output: &Output) -> Result<Done, Stop> {
+fn answer(engine: &EngineHandle, request: GenerateRequest, output: &Output) -> Result<(), Stop> {
     let mut is_line_open = false;
-    let request = request_for(prompt, generation);
-    let outcome = generate(engine, request, output, |text| {
+    let has_form = request.constraint.is_some();
+    let outcome = generate(engine, Request::Generate(request), output, |text| {
         is_line_open = if text.is_empty() { is_line_open } else { !text.ends_with('\n') };
         output.text(text)
     });
@@ -63,30 +67,45 @@ fn answer(engine: &EngineHandle, prompt: Prompt, generation: &Generation, output
     }
     let done = outcome?;
     output.remark(&summary(&done));
-    Ok(done)
+    conclude(&done, has_form, output)
 }
 
-/// An answer that the person stopped is not done.
-fn conclude(done: &Done) -> Result<(), Stop> {
-    if done.stop_reason == StopReason::Cancelled { Err(Stop::Interrupted) } else { Ok(()) }
+/// An answer that the person stopped is not done, and neither is one that was cut before it had its form.
+fn conclude(done: &Done, has_form: bool, output: &Output) -> Result<(), Stop> {
+    match done.stop_reason {
+        StopReason::Cancelled => Err(Stop::Interrupted),
+        StopReason::MaxTokens | StopReason::ContextFull if has_form => {
+            output.warning("the answer was cut before it had the form that was asked for; allow more tokens");
+            Err(Stop::Interrupted)
+        }
+        _ => Ok(()),
+    }
 }
 
-fn request_for(prompt: Prompt, generation: &Generation) -> Request {
-    Request::Generate(GenerateRequest {
-        prompt,
+/// A request but for its prompt.
+fn request_of(generation: &Generation) -> Result<GenerateRequest, Stop> {
+    Ok(GenerateRequest {
         max_tokens: generation.max_tokens,
         sampling: generation.sampling(),
         stop: generation.stop.clone(),
+        constraint: generation.form.constraint()?,
+        ..GenerateRequest::default()
     })
 }
 
 fn opening(chat: &Chat) -> Vec<ChatMessage> {
-    let system = chat.system.iter().map(|text| ChatMessage { role: Role::System, content: text.clone() });
+    let system = chat.system.iter().map(|text| ChatMessage::new(Role::System, text));
     system.collect()
 }
 
 /// A conversation at a terminal.
-fn converse(engine: &EngineHandle, chat: &Chat, loaded: &Loaded, output: &Output) -> Result<(), Stop> {
+fn converse(
+    engine: &EngineHandle,
+    chat: &Chat,
+    base: &GenerateRequest,
+    loaded: &Loaded,
+    output: &Output,
+) -> Result<(), Stop> {
     let mut editor = DefaultEditor::new().map_err(|error| terminal(&error))?;
     output.line(format!(
         "{}, {} parameters, on {}. /help shows what can be typed besides words.",
@@ -117,7 +136,7 @@ fn converse(engine: &EngineHandle, chat: &Chat, loaded: &Loaded, output: &Output
             said => {
                 // Only for the arrow keys; it is kept nowhere.
                 let _ = editor.add_history_entry(said);
-                turn(engine, chat, &mut messages, said, output)?;
+                turn(engine, base, &mut messages, said, output)?;
             }
         }
     }
@@ -126,15 +145,15 @@ fn converse(engine: &EngineHandle, chat: &Chat, loaded: &Loaded, output: &Output
 /// One question and its answer, both of which the conversation remembers, unless it failed.
 fn turn(
     engine: &EngineHandle,
-    chat: &Chat,
+    base: &GenerateRequest,
     messages: &mut Vec<ChatMessage>,
     said: &str,
     output: &Output,
 ) -> Result<(), Stop> {
-    messages.push(ChatMessage { role: Role::User, content: said.to_owned() });
+    messages.push(ChatMessage::new(Role::User, said));
     let mut content = String::new();
-    let request = request_for(Prompt::Chat { messages: messages.clone() }, &chat.generation);
-    let outcome = generate(engine, request, output, |text| {
+    let request = GenerateRequest { prompt: Prompt::Chat { messages: messages.clone() }, ..base.clone() };
+    let outcome = generate(engine, Request::Generate(request), output, |text| {
         content.push_str(text);
         output.text(text)
     });
@@ -142,7 +161,7 @@ fn turn(
     match outcome {
         Ok(done) => {
             output.remark(&summary(&done));
-            messages.push(ChatMessage { role: Role::Assistant, content });
+            messages.push(ChatMessage::new(Role::Assistant, content));
         }
         // The model is still there: the person can shorten the question or begin anew.
         Err(Stop::Failed(failure)) => {

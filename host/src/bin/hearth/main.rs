@@ -6,6 +6,7 @@ mod chat;
 mod documents;
 mod embed;
 mod evaluate;
+mod form;
 mod inspect;
 mod interrupt;
 mod output;

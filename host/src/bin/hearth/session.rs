@@ -78,6 +78,11 @@ pub fn generate(
             output.end_progress();
             on_text(text)
         }
+        Event::ToolCall { .. } if output.json => output.json(event),
+        Event::ToolCall { name, arguments, .. } => {
+            output.end_progress();
+            on_text(&format!("{}\n", serde_json::json!({ "name": name, "arguments": arguments })))
+        }
         Event::Prefilled { .. } if output.json && output.verbose => output.json(event),
         Event::Prefilled { done_tokens, prompt_tokens } if done_tokens < prompt_tokens => {
             output.progress(&format!("Reading … {done_tokens} of {prompt_tokens} tokens"));
@@ -104,7 +109,7 @@ fn done_line(event: &Event) -> Result<serde_json::Value, Stop> {
 /// How it went, in a line for a person.
 pub fn summary(done: &Done) -> String {
     let end = match done.stop_reason {
-        StopReason::EndOfTurn | StopReason::StopText => "",
+        StopReason::EndOfTurn | StopReason::StopText | StopReason::ToolCalls => "",
         StopReason::MaxTokens => " · cut at the most tokens allowed",
         StopReason::ContextFull => " · the context is full",
         StopReason::Cancelled => " · stopped",

@@ -1,0 +1,202 @@
+//! Where the weights of a recorded model come from: which rows of which tensors of the files.
+
+use std::ops::Range;
+
+use super::{ModelConfig, Naming, Role, RopeConfig};
+use crate::{
+    Error, Result,
+    file::{Catalog, TensorInfo},
+    plan::{Program, TensorKind},
+    tensor::{Format, TensorId},
+};
+
+/// A matrix to upload as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightLoad {
+    /// Where it goes.
+    pub id: TensorId,
+    /// What it is made of: a tensor of the catalog, some rows of one, or one piece for each expert. Each can be loaded
+    /// without the others.
+    pub components: Vec<Component>,
+}
+
+/// Rows of a tensor of the catalog.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Component {
+    /// Its name there.
+    pub name: String,
+    /// Which of its rows.
+    pub rows: Range<u64>,
+    /// Where they begin in the matrix.
+    pub first_row: u64,
+}
+
+/// What fills a state before the first step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StateInit {
+    /// A vector of the catalog, decoded to F32.
+    Tensor {
+        /// Its name there.
+        name: String,
+        /// Whether 1 is added to each number.
+        add_one: bool,
+    },
+    /// The cosines and sines of every position.
+    RopeTable {
+        /// How positions turn.
+        rope: RopeConfig,
+        /// The name of a vector of the catalog whose numbers divide the frequencies.
+        factors: Option<String>,
+    },
+}
+
+impl StateInit {
+    /// The vector of the catalog that it reads.
+    pub fn tensor(&self) -> Option<&str> {
+        match self {
+            Self::Tensor { name, .. } => Some(name),
+            Self::RopeTable { factors, .. } => factors.as_deref(),
+        }
+    }
+}
+
+/// Finds weights in a catalog, declares them and notes how to load them.
+pub struct Weights<'a> {
+    catalog: &'a Catalog,
+    config: &'a ModelConfig,
+    /// Matrices so far.
+    pub loads: Vec<WeightLoad>,
+    /// States so far.
+    pub states: Vec<(TensorId, StateInit)>,
+}
+
+/// Rows of a matrix that lies in a larger one.
+#[derive(Clone, Copy, Debug)]
+pub struct Fused {
+    /// What the larger one is for.
+    pub role: Role,
+    /// Where the rows begin.
+    pub first_row: u32,
+    /// Rows of the larger one.
+    pub rows: u32,
+}
+
+impl<'a> Weights<'a> {
+    /// None yet.
+    pub fn new(catalog: &'a Catalog, config: &'a ModelConfig) -> Self {
+        Self { catalog, config, loads: Vec::new(), states: Vec::new() }
+    }
+
+    fn name(&self, role: Role, layer: u32) -> String {
+        self.config.naming.weight(role, self.config.architecture.norms, layer)
+    }
+
+    /// Whether the catalog has such a weight.
+    pub fn has(&self, role: Role, layer: u32) -> bool {
+        self.catalog.tensors.contains_key(&self.name(role, layer))
+    }
+
+    /// A matrix whose shape must be (rows, columns).
+    pub fn matrix(&mut self, program: &mut Program, role: Role, layer: u32, shape: [u32; 2]) -> Result<TensorId> {
+        let fused = Fused { role, first_row: 0, rows: shape[0] };
+        self.part(program, fused, layer, shape)
+    }
+
+    /// A matrix that is some rows of a larger one.
+    pub fn part(&mut self, program: &mut Program, fused: Fused, layer: u32, shape: [u32; 2]) -> Result<TensorId> {
+        let [rows, columns] = shape.map(u64::from);
+        let name = self.name(fused.role, layer);
+        let info = self.catalog.tensor(&name)?;
+        check_shape(info, &[fused.rows.into(), columns])?;
+        let id = program.declare(&name, TensorKind::Weight(info.format), rows, columns);
+        let first_row = u64::from(fused.first_row);
+        let component = Component { name, rows: first_row..first_row + rows, first_row: 0 };
+        self.loads.push(WeightLoad { id, components: vec![component] });
+        Ok(id)
+    }
+
+    /// The matrices of all experts, one below the other, each of the shape (rows, columns).
+    pub fn experts(&mut self, program: &mut Program, role: Role, layer: u32, shape: [u32; 2]) -> Result<TensorId> {
+        let [rows, columns] = shape.map(u64::from);
+        let count = self.config.experts.map_or(0, |experts| u64::from(experts.count));
+        let mut format: Option<Format> = None;
+        let mut components = Vec::new();
+        for expert in 0..count {
+            let name = self.config.naming.expert(role, layer, expert as u32);
+            let info = self.catalog.tensor(&name)?;
+            // A GGUF has all experts in one tensor.
+            let first = match self.config.naming {
+                Naming::HuggingFace => {
+                    check_shape(info, &[rows, columns])?;
+                    0
+                }
+                Naming::Gguf => {
+                    check_shape(info, &[count, rows, columns])?;
+                    expert * rows
+                }
+            };
+            if *format.get_or_insert(info.format) != info.format {
+                let format = format!("{}, unlike the experts before it", info.format);
+                return Err(Error::UnsupportedFormat { tensor: name, format });
+            }
+            components.push(Component { name, rows: first..first + rows, first_row: expert * rows });
+        }
+        let Some(format) = format else { return Err(Error::config("num_experts", "is 0")) };
+        let label = self.config.naming.expert(role, layer, 0);
+        let id = program.declare(label, TensorKind::Weight(format), count * rows, columns);
+        self.loads.push(WeightLoad { id, components });
+        Ok(id)
+    }
+
+    /// A norm's weights.
+    pub fn norm(&mut self, program: &mut Program, role: Role, layer: u32, columns: u32) -> Result<TensorId> {
+        let add_one = self.config.naming == Naming::HuggingFace && self.config.architecture.hf_norms_add_one;
+        self.vector(program, self.name(role, layer), columns, add_one)
+    }
+
+    /// A projection's bias: in a GGUF if it is there, else if it `is_configured`.
+    pub fn bias(
+        &mut self,
+        program: &mut Program,
+        role: Role,
+        layer: u32,
+        columns: u32,
+        is_configured: bool,
+    ) -> Result<Option<TensorId>> {
+        let name = self.config.naming.bias(role, self.config.architecture.norms, layer);
+        let is_wanted = match self.config.naming {
+            Naming::HuggingFace => is_configured,
+            Naming::Gguf => self.catalog.tensors.contains_key(&name),
+        };
+        is_wanted.then(|| self.vector(program, name, columns, false)).transpose()
+    }
+
+    fn vector(&mut self, program: &mut Program, name: String, columns: u32, add_one: bool) -> Result<TensorId> {
+        check_shape(self.catalog.tensor(&name)?, &[columns.into()])?;
+        let id = program.declare(&name, TensorKind::State, 1, columns.into());
+        self.states.push((id, StateInit::Tensor { name, add_one }));
+        Ok(id)
+    }
+
+    /// The table of a rope. Only the first of a model's ropes has factors in the file.
+    pub fn rope_table(&mut self, program: &mut Program, index: usize, context: u32) -> Result<TensorId> {
+        let rope = self.config.ropes.get(index).cloned();
+        let rope = rope.ok_or_else(|| Error::config("rope_parameters", "are missing"))?;
+        let name = rope.factors_name(context);
+        let is_there = index == 0 && self.config.naming == Naming::Gguf && self.catalog.tensors.contains_key(name);
+        let factors = is_there.then(|| name.to_owned());
+        if let Some(name) = &factors {
+            check_shape(self.catalog.tensor(name)?, &[u64::from(rope.rotary / 2)])?;
+        }
+        let id = program.declare("rope table", TensorKind::State, context.into(), rope.rotary.into());
+        self.states.push((id, StateInit::RopeTable { rope, factors }));
+        Ok(id)
+    }
+}
+
+fn check_shape(info: &TensorInfo, expected: &[u64]) -> Result<()> {
+    if info.shape == expected {
+        return Ok(());
+    }
+    Err(Error::WrongShape { tensor: info.name.clone(), expected: expected.to_vec(), found: info.shape.clone() })
+}
