@@ -5,6 +5,7 @@
 
 mod added;
 mod client;
+pub mod documents;
 mod engine;
 mod files;
 mod model_files;

@@ -81,6 +81,8 @@ pub enum Command {
     Complete(Complete),
     /// Turn texts into vectors, with an embedding model
     Embed(Embed),
+    /// Search in documents of your own by meaning, with an embedding model
+    Documents(crate::documents::Documents),
     /// Show the tokens of a text
     Tokenize(Tokenize),
     /// Show what this machine can do

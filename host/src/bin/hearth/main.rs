@@ -3,6 +3,7 @@
 mod args;
 mod bench;
 mod chat;
+mod documents;
 mod embed;
 mod evaluate;
 mod form;
@@ -63,6 +64,7 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
             let texts = embed::texts(embed, global)?;
             embed::embed(&start()?, texts, embed, global, output)
         }
+        Command::Documents(args) => documents::documents(args, global, output, start),
         Command::Tokenize(tokenize) => tokenize::tokenize(&models, tokenize, global, output),
         Command::Probe => probe::probe(&start()?, output),
         Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),
