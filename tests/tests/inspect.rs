@@ -27,7 +27,7 @@ fn inspect_with(host: &Host, model: &str, context_tokens: Option<u32>) -> Event 
 
 fn report(event: Event) -> ModelReport {
     match event {
-        Event::Inspected(report) => report,
+        Event::Inspected(report) => *report,
         other => panic!("{other:?}"),
     }
 }

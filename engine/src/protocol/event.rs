@@ -22,7 +22,7 @@ pub enum Event {
     /// What this device can do.
     Probed(ProbeReport),
     /// What a model is.
-    Inspected(ModelReport),
+    Inspected(Box<ModelReport>),
     /// Which models there are.
     Models(ModelList),
     /// A model has been added to the list.

@@ -76,7 +76,9 @@ impl Runtime {
             }
             Request::Unload => self.clear().map(|()| Event::Unloaded),
             Request::Models => self.platform.models().await.map(Event::Models),
-            Request::Inspect(request) => inspecting::inspect(&*self.platform, &request).await.map(Event::Inspected),
+            Request::Inspect(request) => {
+                inspecting::inspect(&*self.platform, &request).await.map(|report| Event::Inspected(Box::new(report)))
+            }
             Request::AddModel { path } => self.platform.add_model(&path).await.map(|model| Event::ModelAdded { model }),
             Request::RemoveModel { model } => {
                 self.platform.remove_model(&model).await.map(|()| Event::ModelRemoved { model })
