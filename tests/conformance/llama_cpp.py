@@ -43,6 +43,8 @@ class LlamaCpp:
         params.n_parallel = 1
         params.warmup = False
         params.verbosity = 0
+        # Its threads wait by spinning, which costs more than a second one gains with so small a model.
+        params.cpuparams.n_threads = 1
         # Hearth keeps its cache in F32.
         params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_F32
         params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
