@@ -74,7 +74,33 @@ def safetensors():
     (out / "generation").write_bytes(b'\3{"eos_token_id": [1, 2]}')
 
 
+def documents():
+    """A PDF of one page, which readers open although it has no table of its objects' places, and two texts."""
+    page = b"BT /F1 12 Tf 20 100 Td (Hearth and home.) Tj T* [(two) -250 (lines)] TJ ET"
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
+        b"<</Length %d>>stream\n%s\nendstream" % (len(page), page),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica/Encoding/WinAnsiEncoding>>",
+    ]
+    pdf, places = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        places.append(len(pdf))
+        pdf += b"%d 0 obj%sendobj\n" % (number, body)
+    table = len(pdf)
+    pdf += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + b"".join(b"%010d 00000 n \n" % place for place in places)
+    pdf += b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, table)
+    out = folder("document")
+    (out / "pdf").write_bytes(b"\0" + pdf)
+    (out / "markdown").write_bytes("\1# A\n\nText. *More*\n\n## B\n\n```\ncode\n```\n- one\n- zwei\n".encode())
+    (out / "text").write_bytes("\2One. Two! Three?\n\n中文。\u200d\n".encode())
+
+
 def main():
+    documents()
+    for path in (FIXTURES / "tokenizers").glob("*.model"):
+        shutil.copy(path, folder("sentence_piece") / path.stem)
     for kind in ("gpt2", "llama", "bert", "t5"):
         write_gguf(folder("gguf") / kind, kind)
     safetensors()
