@@ -9,7 +9,7 @@ use super::{
 use crate::{Error, Result, kernel::Activation};
 
 /// Flags that change the block in a way that this engine does not know; whoever sets them is refused.
-const UNSUPPORTED: &[&str] = &["mlp_bias", "use_bidirectional_attention", "clip_qkv", "quantization_config"];
+const UNSUPPORTED: &[&str] = &["use_bidirectional_attention", "clip_qkv", "quantization_config"];
 
 /// Reads config.json and generation_config.json.
 pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
@@ -45,6 +45,7 @@ pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
         layer_kinds: layer_kinds(&hf, &architecture, layers, ropes.len())?,
         ropes,
         attention_bias: Some(hf.bool("attention_bias")?.unwrap_or(false)),
+        feed_forward_bias: Some(hf.bool("mlp_bias")?.unwrap_or(false)),
         scales: scales(&hf, &architecture, hidden, head_dim)?,
         context_tokens,
         tied_embedding: hf.bool("tie_word_embeddings")?,
