@@ -42,7 +42,7 @@ NAMES = {
     "llama": ("llama", True), "mistral": ("llama", True), "smollm3": ("smollm3", True), "granite": ("granite", True),
     "qwen2": ("qwen2", False), "qwen3": ("qwen3", False), "qwen3_moe": ("qwen3moe", False), "phi3": ("phi3", False),
     "gemma2": ("gemma2", False), "gemma3_text": ("gemma3", False), "olmo2": ("olmo2", False),
-    "olmo3": ("olmo2", False),
+    "olmo3": ("olmo2", False), "olmoe": ("olmoe", False),
 }
 
 
@@ -119,9 +119,10 @@ def add_rest(writer, config):
         writer.add_embedding_scale(config["embedding_multiplier"])
         writer.add_residual_scale(config["residual_multiplier"])
         writer.add_logit_scale(config["logits_scaling"])
-    if kind == "qwen3_moe":
-        writer.add_expert_count(config["num_local_experts"])
+    if kind in ("qwen3_moe", "olmoe"):
+        writer.add_expert_count(config.get("num_local_experts") or config["num_experts"])
         writer.add_expert_used_count(config["num_experts_per_tok"])
+    if kind == "qwen3_moe":
         writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
 
 

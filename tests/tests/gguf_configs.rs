@@ -136,4 +136,8 @@ fn the_shares_of_experts_add_up_unless_the_file_says_otherwise() {
     let renormalise = |more: &[(&str, GgufValue)]| config("qwen3moe", 2, more).unwrap().experts.unwrap().renormalise;
     assert!(renormalise(&[]));
     assert!(!renormalise(&[("expert_weights_norm", GgufValue::Bool(false))]));
+    // But not for these, whose experts are as wide as the file's only width.
+    let counts = [("expert_count", GgufValue::U32(8)), ("expert_used_count", GgufValue::U32(2))];
+    let experts = config("olmoe", 2, &counts).unwrap().experts.unwrap();
+    assert_eq!((experts.renormalise, experts.feed_forward), (false, 96));
 }

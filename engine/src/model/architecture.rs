@@ -54,6 +54,8 @@ pub struct GgufFacts {
     pub windows: Windows,
     /// Whether layers with a window turn as before the rope was stretched, where they have no base of their own.
     pub windows_unscaled: bool,
+    /// Whether the shares of the chosen experts add up to 1, where the file does not say so.
+    pub renormalise: bool,
     /// Whether a file of a stretched context has factors for it among its tensors without naming that kind of stretch.
     pub long_factors: bool,
 }
@@ -132,6 +134,7 @@ const LLAMA: Architecture = Architecture {
         scores_by_hidden_at_layers: None,
         windows: Windows::All,
         windows_unscaled: false,
+        renormalise: true,
         long_factors: false,
     },
 };
@@ -195,6 +198,15 @@ const KNOWN: &[Architecture] = &[
         windows: Windows::Switched,
         experts: true,
         ..QWEN3
+    },
+    Architecture {
+        name: "olmoe",
+        hf_model_type: "olmoe",
+        gguf_name: Some("olmoe"),
+        qk_norm: QkNorm::Width,
+        experts: true,
+        gguf: GgufFacts { renormalise: false, ..HALVES },
+        ..LLAMA
     },
     GEMMA2,
     Architecture {

@@ -97,9 +97,14 @@ fn experts(keys: &Keys<'_>, architecture: &Architecture) -> Result<Option<Expert
     Ok(Some(ExpertConfig {
         count: keys.need("expert_count")?,
         used: keys.need("expert_used_count")?,
-        feed_forward: keys.need("expert_feed_forward_length")?,
-        // llama.cpp takes it for granted where the key is absent.
-        renormalise: keys.metadata.find_bool(&keys.key("expert_weights_norm"))?.unwrap_or(true),
+        feed_forward: match keys.u32("expert_feed_forward_length")? {
+            Some(width) => width,
+            None => keys.need("feed_forward_length")?,
+        },
+        renormalise: keys
+            .metadata
+            .find_bool(&keys.key("expert_weights_norm"))?
+            .unwrap_or(architecture.gguf.renormalise),
     }))
 }
 

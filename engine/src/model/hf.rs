@@ -90,7 +90,11 @@ fn experts(hf: &Fields, architecture: &Architecture) -> Result<Option<ExpertConf
     Ok(Some(ExpertConfig {
         count: need(count, "num_experts")?,
         used: need(hf.u32("num_experts_per_tok")?, "num_experts_per_tok")?,
-        feed_forward: need(hf.u32("moe_intermediate_size")?, "moe_intermediate_size")?,
+        // Where all layers have experts, some configurations have one width only.
+        feed_forward: match hf.u32("moe_intermediate_size")? {
+            Some(width) => width,
+            None => need(hf.u32("intermediate_size")?, "moe_intermediate_size")?,
+        },
         renormalise: hf.bool("norm_topk_prob")?.unwrap_or(false),
     }))
 }
