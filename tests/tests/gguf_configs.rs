@@ -130,6 +130,17 @@ fn the_scores_of_the_largest_gemmas_are_divided_by_the_width() {
     }
 }
 
+#[test]
+fn caps_that_a_file_does_not_name_are_those_of_the_architecture() {
+    let caps = |architecture, more: &[(&str, GgufValue)]| {
+        let scales = config(architecture, 2, more).unwrap().scales;
+        [scales.attention_softcap, scales.logits_softcap]
+    };
+    assert_eq!(caps("gemma2", &[]), [50.0, 30.0]);
+    assert_eq!(caps("gemma2", &[("attn_logit_softcapping", GgufValue::F32(20.0))]), [20.0, 30.0]);
+    assert_eq!(caps("gemma3", &[]), [0.0, 0.0]);
+}
+
 /// llama.cpp divides by the sum where the key is absent.
 #[test]
 fn the_shares_of_experts_add_up_unless_the_file_says_otherwise() {
