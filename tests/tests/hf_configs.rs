@@ -49,7 +49,8 @@ fn a_rope_without_a_base_has_that_of_its_architecture() {
         assert_eq!(thetas(&read(model_type, json!({})).unwrap()), expected, "{model_type}");
     }
     // As transformers 4 wrote them.
-    let older = json!({"rope_theta": 3e4, "rope_local_base_freq": 7e3, "rope_scaling": {"type": "linear", "factor": 8.0}});
+    let older =
+        json!({"rope_theta": 3e4, "rope_local_base_freq": 7e3, "rope_scaling": {"type": "linear", "factor": 8.0}});
     let older = read("gemma3_text", older).unwrap();
     assert_eq!(thetas(&older), [3e4, 7e3]);
     let scaling: Vec<_> = older.ropes.iter().map(|rope| rope.scaling.clone()).collect();
