@@ -81,6 +81,19 @@ pub enum Error {
         /// What the file holds.
         found: Vec<u64>,
     },
+    /// A tensor that the architecture, as this engine knows it, has no place for.
+    #[error(
+        "the tensor {tensor}{} belongs to no part of {architecture} that is known here, and an answer without it would be wrong",
+        and_more(*.others)
+    )]
+    UnexpectedTensor {
+        /// The tensor's name.
+        tensor: String,
+        /// How many more there are.
+        others: usize,
+        /// What the model was taken for.
+        architecture: String,
+    },
     /// The tokenizer cannot be built or refuses the text.
     #[error("the tokenizer failed: {reason}")]
     Tokenizer {
@@ -241,6 +254,7 @@ impl Error {
             Self::UnsupportedFormat { .. } => FailureCode::UnsupportedFormat,
             Self::MissingTensor { .. } => FailureCode::MissingTensor,
             Self::WrongShape { .. } => FailureCode::WrongShape,
+            Self::UnexpectedTensor { .. } => FailureCode::UnexpectedTensor,
             Self::Tokenizer { .. } => FailureCode::Tokenizer,
             Self::Template { .. } => FailureCode::Template,
             Self::WrongTask { .. } => FailureCode::WrongTask,
@@ -276,6 +290,9 @@ impl Error {
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "The weights and the configuration do not belong together; fetch both from one place."
             }
+            Self::UnexpectedTensor { .. } => {
+                "Choose another model, or look for a newer version: this one has a part that is not supported yet."
+            }
             Self::Tokenizer { .. } => "Fetch tokenizer.json again from where the weights came from.",
             Self::Template { .. } => "Use `complete`, which needs no template, or another model.",
             Self::WrongTask { wanted: ModelTask::Generate, .. } => {
@@ -308,6 +325,11 @@ impl Error {
             Self::Io { .. } => "Check the path, the connection and the permissions, then try again.",
         }
     }
+}
+
+/// Of how many tensors only the first is named.
+fn and_more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" and {others} more") }
 }
 
 /// What a model that is asked for this cannot do, in words.

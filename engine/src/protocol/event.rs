@@ -216,6 +216,8 @@ pub enum FailureCode {
     UnsupportedFormat,
     MissingTensor,
     WrongShape,
+    /// A tensor that the architecture has no place for.
+    UnexpectedTensor,
     Tokenizer,
     Template,
     WrongTask,

@@ -328,7 +328,7 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "unexpected_tensor" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
  * A file with weights.

@@ -19,6 +19,7 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   unsupported_format: 'The weights are stored in a way that is not read',
   missing_tensor: 'A part of the model is missing',
   wrong_shape: "The model's parts don't fit together",
+  unexpected_tensor: 'The model has a part that is not known',
   tokenizer: "The model's tokenizer can't be used",
   wrong_task: 'The model is made for something else',
   not_allowed: 'That is not allowed here',
