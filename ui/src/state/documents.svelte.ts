@@ -53,7 +53,7 @@ export class DocumentShelf {
   found = $state.raw<FoundPassages | undefined>();
   searchFailure = $state.raw<Failure | undefined>();
   /** Places in `found` of what shall go with the question. */
-  chosen = $state.raw<ReadonlySet<number>>(new Set());
+  chosen = $state.raw<readonly number[]>([]);
   /** What goes with the next message. */
   cited = $state.raw<readonly Passage[]>([]);
   /** What was done last, for screen readers. */
@@ -163,7 +163,7 @@ export class DocumentShelf {
     this.found = last.type === 'passages' ? last : undefined;
     if (last.type === 'failed') this.searchFailure = failureIn(last);
     if (last.type !== 'passages') return;
-    this.chosen = new Set(last.passages.slice(0, CHOSEN).keys());
+    this.chosen = [...last.passages.keys()].slice(0, CHOSEN);
     this.said = `${last.passages.length} passages were found.`;
   }
 
@@ -173,15 +173,13 @@ export class DocumentShelf {
   }
 
   choose(place: number, wanted: boolean): void {
-    const chosen = new Set(this.chosen);
-    if (wanted) chosen.add(place);
-    else chosen.delete(place);
-    this.chosen = chosen;
+    const others = this.chosen.filter((one) => one !== place);
+    this.chosen = wanted ? [...others, place] : others;
   }
 
   /** Lays the chosen passages beside the next message, the nearest first. */
   cite(): void {
-    this.cited = this.found?.passages.filter((_, place) => this.chosen.has(place)) ?? [];
+    this.cited = this.found?.passages.filter((_, place) => this.chosen.includes(place)) ?? [];
     // A text that is continued takes no question.
     if (this.cited.length > 0) this.#session.set({ mode: 'chat' });
   }
