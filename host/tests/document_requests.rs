@@ -207,7 +207,8 @@ fn a_stopped_addition_leaves_nothing_and_a_waiting_one_never_begins() {
     let engine = host(data.path(), &[BERT], true);
     // The engine cannot be done with so many before it is stopped at the first.
     let (sender, receiver) = mpsc::channel();
-    let long = engine.submit(text("long.md", &"# hill\n\nThe sea.\n\n".repeat(5000)), move |event| sender.send(event).is_ok());
+    let long =
+        engine.submit(text("long.md", &"# hill\n\nThe sea.\n\n".repeat(5000)), move |event| sender.send(event).is_ok());
     let (waiting, waiting_events) = engine.events(text("tale.md", TALE));
     waiting.cancel();
     let cancelled = |event: &Event| matches!(event, Event::Failed(failure) if failure.code == FailureCode::Cancelled);

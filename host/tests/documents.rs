@@ -116,10 +116,14 @@ fn a_passage_cites_its_place_in_characters() {
     let tale = tale();
     let document = add(&mut library, &tale, &encoder).document;
     let characters: Vec<char> = tale.text.chars().collect();
-    assert_eq!((document.characters, document.dimensions, document.model.as_str()), (characters.len() as u32, 60, BERT));
+    assert_eq!(
+        (document.characters, document.dimensions, document.model.as_str()),
+        (characters.len() as u32, 60, BERT)
+    );
     let passages = library.search("sea", RESULTS_MAX, &encoder).unwrap();
     for passage in &passages {
-        let cited: String = characters[passage.characters.start as usize..passage.characters.end as usize].iter().collect();
+        let cited: String =
+            characters[passage.characters.start as usize..passage.characters.end as usize].iter().collect();
         assert_eq!(cited, passage.text);
         assert_eq!((passage.document_id, passage.document.as_str()), (document.id, "tale.md"));
     }

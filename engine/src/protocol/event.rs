@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AddedDocument, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages, ModelList, ModelReport,
-    ModelTask, ProbeReport, Route,
+    AddedDocument, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages, ModelList,
+    ModelReport, ModelTask, ProbeReport, Route,
 };
 
 /// An event with the number of the request that it answers.

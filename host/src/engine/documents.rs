@@ -47,18 +47,11 @@ pub struct DocumentOptions {
 pub(super) fn is_about(request: &Request) -> bool {
     matches!(
         request,
-        Request::Documents
-            | Request::AddDocument(_)
-            | Request::RemoveDocument { .. }
-            | Request::SearchDocuments(_)
+        Request::Documents | Request::AddDocument(_) | Request::RemoveDocument { .. } | Request::SearchDocuments(_)
     )
 }
 
-pub(super) fn spawn(
-    queue: Arc<Queue>,
-    host: HostOptions,
-    options: DocumentOptions,
-) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn spawn(queue: Arc<Queue>, host: HostOptions, options: DocumentOptions) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("hearth-documents".to_owned()).stack_size(STACK_BYTES).spawn(move || {
         let cancellations = Cancellations::default();
         queue.set_cancellations(cancellations.clone());

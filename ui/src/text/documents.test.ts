@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { fakeDocument, fakePassage } from '../link/fake_documents';
-import { areDocuments, documentText, nameOf, parts, placeText, progressText, sourcesText, withPassages } from './documents';
+import { areDocuments, documentText, flowing, nameOf, parts, placeText, progressText, sourcesText, withPassages } from './documents';
 
 const marked = (text: string, question: string): string =>
   parts(text, question)
@@ -25,6 +25,16 @@ describe('parts', () => {
     const text = '  火と水。\n\n* ship, *ships*!\t';
     expect(parts(text, 'ships').map((part) => part.text).join('')).toBe(text);
     expect(parts('', 'ships')).toEqual([]);
+  });
+});
+
+describe('flowing', () => {
+  it('joins lines of prose, and no others', () => {
+    expect(flowing('It turned once,\ntwice, and\r\nthen “it”\n“went”.')).toBe('It turned once, twice, and then “it” “went”.');
+    expect(flowing('1. One,\n   two\n2. Three')).toBe('1. One, two\n2. Three');
+    for (const text of ['f() {\n  return 1;\n}', 'One.\n\nTwo.', 'a:\n- b\n- c', 'a:\n1. b\n12) c', '| a |\n| b |', 'if:\n    code()', '> a\n> b', 'a\n# b']) {
+      expect(flowing(text)).toBe(text);
+    }
   });
 });
 

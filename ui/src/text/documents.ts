@@ -41,6 +41,13 @@ export function progressText(progress: DocumentProgress | undefined): string {
   }
 }
 
+/** A passage as it is shown: lines that were broken for their width flow again; lists, tables and code stay as they are. */
+export function flowing(text: string): string {
+  const joined = text.replaceAll(/(?<=\S)[ \t]*\r?\n(?=[\p{L}\p{N}"'“‘(](?!\p{N}*[.)] ))/gu, ' ');
+  // The same within a list, whose lines are indented; a statement of a program ends with a sign.
+  return joined.replaceAll(/(?<=[\p{L}\p{N},])\r?\n {1,3}(?=\p{L})/gu, ' ');
+}
+
 /** A part of a text, and whether it is one of the words that were asked for. */
 export interface Part {
   readonly text: string;
