@@ -55,7 +55,7 @@ pub enum Request {
     },
     /// Find the passages nearest to a question. Answered by `document_progress` sometimes, then `passages`.
     SearchDocuments(SearchDocuments),
-    /// Stop the request of that number at the next token or text. Answered by `cancelling` at once.
+    /// Stop the request of that number at the next token, text or passage. Answered by `cancelling` at once.
     Cancel {
         /// The number of the request to stop.
         target: u32,

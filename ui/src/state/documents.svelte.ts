@@ -257,8 +257,9 @@ export class DocumentShelf {
         if (event.type === 'document_progress') onProgress?.(event);
         last = event;
       }
-    } catch {
-      return { type: 'failed', ...NO_HOST };
+    } catch (thrown) {
+      const lost = failureOf(thrown, 'Try again; if it happens again, reload the page.');
+      return { type: 'failed', ...(this.list === undefined ? NO_HOST : lost) };
     }
     return last ?? { type: 'failed', ...NO_HOST };
   }
