@@ -163,6 +163,9 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// A question about documents to an engine that has none to keep them in.
+    #[error("this engine keeps no documents")]
+    NoLibrary,
     /// No device of the wanted kind.
     #[error("no {wanted} can be used here: {reason}")]
     NoDevice {
@@ -266,6 +269,7 @@ impl Error {
             Self::Cancelled => FailureCode::Cancelled,
             Self::OutOfMemory { .. } => FailureCode::OutOfMemory,
             Self::NotAllowed { .. } => FailureCode::NotAllowed,
+            Self::NoLibrary => FailureCode::NoLibrary,
             Self::NoDevice { .. } => FailureCode::NoDevice,
             Self::DeviceLost { .. } => FailureCode::DeviceLost,
             Self::DeviceFault { .. } => FailureCode::DeviceFault,
@@ -316,6 +320,10 @@ impl Error {
             }
             Self::NotAllowed { .. } => {
                 "Models are chosen on the machine that runs the engine: in the app's window, or with `hearth models add`."
+            }
+            Self::NoLibrary => {
+                "Documents are kept on a disk: search them in the app, in a page that `hearth serve` sends to its own \
+                 machine, or with `hearth documents`."
             }
             Self::NoDevice { .. } => "Choose another route, or --device auto.",
             Self::DeviceLost { .. } => {

@@ -23,6 +23,7 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   tokenizer: "The model's tokenizer can't be used",
   wrong_task: 'The model is made for something else',
   not_allowed: 'That is not allowed here',
+  no_library: 'There are no documents here',
   link: 'The engine stopped answering',
 };
 
