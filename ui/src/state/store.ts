@@ -44,13 +44,14 @@ export class Store {
 
 function readMessage(stored: unknown, id: number): Message | undefined {
   if (typeof stored !== 'object' || stored === null) return undefined;
-  const { role, content, mode, state, stats } = stored as Record<string, unknown>;
+  const { role, content, mode, state, stats, reasoning } = stored as Record<string, unknown>;
   if (typeof content !== 'string') return undefined;
   if (role === 'user') return { id, role, content, mode: mode === 'text' ? 'text' : 'chat' };
   if (role !== 'assistant') return undefined;
   // What was still being written when the page went away was cut off there.
   const ended: AnswerState = state === 'complete' || state === 'failed' ? state : 'stopped';
-  const message = { id, role, content, state: ended } as const;
+  const thoughts = typeof reasoning === 'string' ? { reasoning } : {};
+  const message = { id, role, content, state: ended, ...thoughts } as const;
   return typeof stats === 'object' && stats !== null ? { ...message, stats: stats as Done } : message;
 }
 

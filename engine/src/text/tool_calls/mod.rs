@@ -12,7 +12,7 @@ mod table;
 
 pub(super) use messages::message;
 pub use messages::{definitions, with_arguments_as_text};
-pub use parser::{Piece, ToolCallParser};
+pub use parser::{Call, Piece, ToolCallParser};
 
 use self::table::{LLAMA, SYNTAXES, Shape, Syntax};
 use super::Tokenizer;

@@ -6,7 +6,7 @@ use super::{
     ToolSyntax, read,
     table::{Shape, Start, Syntax},
 };
-use crate::protocol::ToolDefinition;
+use crate::{protocol::ToolDefinition, text::partial::begun};
 
 /// Bytes of a name and what stands around it; what is longer is no call.
 const LABEL_BYTES_MAX: usize = 512;
@@ -297,12 +297,6 @@ fn scan(held: &str, inside: &mut Inside) -> Option<usize> {
         }
     }
     None
-}
-
-/// How many bytes at the end of a text may be the beginning of a mark.
-fn begun(text: &str, mark: &str) -> usize {
-    let starts = mark.char_indices().map(|(at, _)| at).skip(1);
-    starts.filter(|length| text.ends_with(&mark[..*length])).max().unwrap_or(0)
 }
 
 /// Adds text, to the text before it if there is some.
