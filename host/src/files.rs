@@ -203,7 +203,18 @@ mod tests {
         assert_eq!(open(POOLING_FILE).unwrap(), Some(2));
         assert!(matches!(open("directory").unwrap_err(), Error::Io { .. }));
         assert!(TEMPLATE_FILES.iter().all(|file| open(file).unwrap().is_none()));
-        for name in ["../weights.bin", "..", "", "a/b", "1_Pooling/other.json", "additional_chat_templates/a.jinja", "a\\b", "C:file", ".hidden", "nul\0"] {
+        for name in [
+            "../weights.bin",
+            "..",
+            "",
+            "a/b",
+            "1_Pooling/other.json",
+            "additional_chat_templates/a.jinja",
+            "a\\b",
+            "C:file",
+            ".hidden",
+            "nul\0",
+        ] {
             assert!(matches!(open(name).unwrap_err(), Error::Malformed { .. }), "{name:?}");
         }
     }

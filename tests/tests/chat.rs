@@ -118,7 +118,8 @@ fn what_is_thought_is_no_part_of_the_text() {
 fn earlier_thoughts_are_the_templates_affair() {
     let (host, _) = host(Some(THINKING), DeviceChoice::Cpu);
     let prompt_tokens = |reasoning: Option<&str>| {
-        let answered = ChatMessage { reasoning: reasoning.map(str::to_owned), ..ChatMessage::new(Role::Assistant, "Hi.") };
+        let answered =
+            ChatMessage { reasoning: reasoning.map(str::to_owned), ..ChatMessage::new(Role::Assistant, "Hi.") };
         let turns = [ChatMessage::new(Role::User, "Hello."), answered, ChatMessage::new(Role::User, "And?")];
         let request = GenerateRequest { prompt: Prompt::Chat { messages: turns.to_vec() }, ..chat("", 1) };
         done(host.ask(Request::Generate(request))).prompt_tokens

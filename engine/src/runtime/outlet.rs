@@ -149,3 +149,115 @@ fn call_id(seed: u32, index: u32) -> String {
     };
     (0..9).map(digit).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::text::{reasoning::ReasoningSyntax, tool_calls::ToolSyntax};
+
+    fn marks(prompt_end: &str) -> Marks {
+        let reasoning = ReasoningSyntax::detect("<think></think>").map(|way| ReasoningParser::new(way, prompt_end));
+        let calls = ToolSyntax::detect("<tool_call>").map(|way| ToolCallParser::new(way, &[]));
+        assert!(reasoning.is_some() && calls.is_some());
+        Marks { reasoning, calls, trims_start: false }
+    }
+
+    /// All events of an answer whose tokens are these.
+    fn events(marks: Marks, tokens: &[&str]) -> (Vec<Event>, bool) {
+        let mut outlet = Outlet::new(marks, 7);
+        let mut events = Vec::new();
+        for (id, text) in tokens.iter().enumerate() {
+            events.extend(outlet.push(id as u32, (*text).to_owned()));
+        }
+        events.extend(outlet.finish());
+        (events, outlet.has_calls())
+    }
+
+    /// Numbers of the tokens, words, thoughts, and names of the calls.
+    fn sorted(events: &[Event]) -> (Vec<u32>, String, String, Vec<&str>) {
+        let (mut ids, mut words, mut thoughts, mut calls) = (vec![], String::new(), String::new(), vec![]);
+        for event in events {
+            match event {
+                Event::Token { id, text, reasoning } => {
+                    ids.push(*id);
+                    words.push_str(text);
+                    thoughts.push_str(reasoning.as_deref().unwrap_or_default());
+                }
+                Event::ToolCall { name, .. } => calls.push(name.as_str()),
+                other => panic!("{other:?}"),
+            }
+        }
+        (ids, words, thoughts, calls)
+    }
+
+    #[test]
+    fn every_token_comes_once_and_in_order_whatever_is_taken_out() {
+        let tokens = [
+            "<th",
+            "ink>",
+            "\nTwo",
+            " and",
+            "\n",
+            "two",
+            "\n</",
+            "think>",
+            "\n\n",
+            "Let me see.\n",
+            "<tool",
+            "_call>",
+            "{\"name\": \"sum\"",
+            "}",
+            "</tool_call>",
+            "\n",
+            "Done",
+            " <",
+        ];
+        for cut in 0..tokens.len() {
+            // The first of them in one piece, as a tokenizer with longer tokens has it.
+            let start = tokens[..cut].concat();
+            let given: Vec<&str> = [start.as_str()].into_iter().chain(tokens[cut..].iter().copied()).collect();
+            let (events, has_calls) = events(marks(""), &given);
+            let (ids, words, thoughts, calls) = sorted(&events);
+            assert_eq!(ids, (0..given.len() as u32).collect::<Vec<_>>());
+            assert_eq!((words.as_str(), thoughts.as_str()), ("Let me see.\nDone <", "Two and\ntwo"), "{given:?}");
+            assert_eq!((calls, has_calls), (vec!["sum"], true));
+        }
+    }
+
+    #[test]
+    fn a_thought_that_the_prompt_began_goes_on() {
+        let (events, _) = events(marks("<|assistant|><think>\n"), &["Two", "</think>", "Four."]);
+        let token = |id, text: &str, reasoning: Option<&str>| Event::Token {
+            id,
+            text: text.to_owned(),
+            reasoning: reasoning.map(str::to_owned),
+        };
+        assert_eq!(events, [token(0, "", Some("Two")), token(1, "", None), token(2, "Four.", None)]);
+    }
+
+    #[test]
+    fn an_answer_without_marks_is_left_as_it_is() {
+        let (found, _) = events(Marks::default(), &[" <think>", "a", ""]);
+        assert_eq!(sorted(&found), (vec![0, 1, 2], " <think>a".to_owned(), String::new(), vec![]));
+        let (found, _) = events(Marks { trims_start: true, ..Marks::default() }, &[" \n", " a", " b"]);
+        assert_eq!(sorted(&found), (vec![0, 1, 2], "a b".to_owned(), String::new(), vec![]));
+    }
+
+    #[test]
+    fn ids_of_calls_are_nine_letters_and_never_the_same() {
+        let answer = "<tool_call>{\"name\": \"a\"}</tool_call><tool_call>{\"name\": \"b\", \"arguments\": {\"c\": 1}}</tool_call>";
+        let (found, _) = events(marks(""), &[answer]);
+        let calls: Vec<_> = found
+            .iter()
+            .filter_map(|event| match event {
+                Event::ToolCall { index, id, arguments, .. } => Some((*index, id.clone(), arguments.clone())),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(calls.len(), 2);
+        assert!(calls[0].1 != calls[1].1 && calls.iter().all(|call| call.1.len() == 9), "{calls:?}");
+        assert_eq!((calls[1].0, &calls[1].2), (1, &json!({"c": 1})));
+    }
+}

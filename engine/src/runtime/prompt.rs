@@ -75,11 +75,7 @@ pub(super) fn prepare(ready: &Ready, request: &GenerateRequest) -> Result<Prepar
     }
 }
 
-fn prepare_tools(
-    ready: &Ready,
-    request: &GenerateRequest,
-    messages: &[ChatMessage],
-) -> Result<Prepared> {
+fn prepare_tools(ready: &Ready, request: &GenerateRequest, messages: &[ChatMessage]) -> Result<Prepared> {
     if request.constraint.is_some() {
         return Err(Error::invalid("constraint", "cannot be given beside tools, unless tool_choice is none"));
     }

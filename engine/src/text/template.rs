@@ -135,8 +135,7 @@ impl ChatTemplate {
     /// [`Self::transcript`], where a model would go on and write the person's next line as well.
     pub fn stop_texts(&self) -> &'static [&'static str] {
         // The longer ones too, so that an empty line before the next turn is no part of the answer.
-        const TURNS: [&str; 6] =
-            ["\nUser:", "\nSystem:", "\nAssistant:", "\n\nUser:", "\n\nSystem:", "\n\nAssistant:"];
+        const TURNS: [&str; 6] = ["\nUser:", "\nSystem:", "\nAssistant:", "\n\nUser:", "\n\nSystem:", "\n\nAssistant:"];
         if self.is_transcript { &TURNS } else { &[] }
     }
 
@@ -195,6 +194,9 @@ impl ChatTemplate {
     /// Writes a conversation.
     pub fn render_input(&self, input: &ChatInput) -> Result<String> {
         let source = source::rewritten(self.find(input.template.as_deref(), input.tools.is_some())?);
+        if let Some(reason) = source::excess(&source) {
+            return Err(Error::Template { reason });
+        }
         let (messages, last) = input.prepared()?;
         let mut environment = self.environment();
         environment.add_template(NAME, &source).map_err(|error| failed(&error))?;

@@ -320,6 +320,12 @@ impl Tokenizer {
         self.specials.longest(text)
     }
 
+    /// The special tokens that a text spells out somewhere.
+    pub(super) fn specials_in(&self, text: &str) -> Vec<u32> {
+        let spelled = text.char_indices().filter_map(|(at, _)| self.special_at(&text[at..]));
+        spelled.filter_map(|special| self.id_of(special)).collect()
+    }
+
     /// How many spaces the tokenizer puts before a text.
     pub(super) fn leading_spaces(&self) -> usize {
         self.leading_spaces

@@ -30,14 +30,7 @@ impl ReasoningSyntax {
     /// Special tokens that mark thoughts: text must show them, or the parser would not see them.
     pub fn special_tokens(self, tokenizer: &Tokenizer) -> Vec<u32> {
         let marks = self.0.opens.iter().chain(self.0.silent).chain([&self.0.close]);
-        let tokens = marks.flat_map(|mark| tokens_of(mark, tokenizer));
+        let tokens = marks.flat_map(|mark| tokenizer.specials_in(mark));
         tokens.filter(|id| !tokenizer.end_of_turn().contains(id)).collect()
     }
-}
-
-/// The special tokens of which a mark consists, words between them left out.
-fn tokens_of(mark: &str, tokenizer: &Tokenizer) -> Vec<u32> {
-    let places = mark.char_indices().map(|(at, _)| at);
-    let found = places.filter_map(|at| tokenizer.id_of(tokenizer.special_at(&mark[at..])?));
-    found.filter(|id| tokenizer.is_special(*id)).collect()
 }

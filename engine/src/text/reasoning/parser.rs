@@ -108,8 +108,11 @@ impl ReasoningParser {
         // Space at the end of a thought waits: it may be the thought's last.
         let taken = if is_still_blank { end } else { thought.len() };
         self.held.drain(..found.map_or(taken, |at| at + self.syntax.close.len()));
-        self.state =
-            if found.is_some() { State::Between { is_first: false } } else { State::Thought { is_blank: is_still_blank } };
+        self.state = if found.is_some() {
+            State::Between { is_first: false }
+        } else {
+            State::Thought { is_blank: is_still_blank }
+        };
         found.is_some()
     }
 

@@ -7,21 +7,47 @@ pub(super) const EACH: &str = "each__";
 /// The filter for texts that are joined with others after they were declared safe.
 pub(super) const SAFE: &str = "safe__";
 
+/// The template engine counts a line's characters and a call's arguments in 16 bits, and a template that has more would
+/// make it panic. Real ones stay far below.
+const LINE_CHARACTERS_MAX: usize = u16::MAX as usize - 1;
+const TAG_BYTES_MAX: usize = u16::MAX as usize;
+
+/// Says what of a template is too long for the template engine; given as it is [`rewritten`].
+pub(super) fn excess(source: &str) -> Option<String> {
+    let is_long = |line: &str| line.len() > LINE_CHARACTERS_MAX && line.chars().count() > LINE_CHARACTERS_MAX;
+    if let Some(line) = source.split('\n').position(is_long) {
+        return Some(format!("line {} has more than {LINE_CHARACTERS_MAX} characters", line + 1));
+    }
+    let mut rest = source;
+    while let Some((start, end)) = next_tag(rest) {
+        if end - start > TAG_BYTES_MAX {
+            return Some(format!("it has a tag of {} bytes; at most {TAG_BYTES_MAX} are read", end - start));
+        }
+        rest = &rest[end..];
+    }
+    None
+}
+
+/// Where the next tag, comment or lone brace begins and ends. What is never closed is for the template engine to
+/// complain about.
+fn next_tag(source: &str) -> Option<(usize, usize)> {
+    let start = source.find('{')?;
+    let end = match &source.as_bytes()[start + 1..] {
+        [b'#', ..] => source[start..].find("#}").map(|end| start + end + 2),
+        [b'%', ..] => tag_end(source, start, "%}"),
+        [b'{', ..] => tag_end(source, start, "}}"),
+        _ => Some(start + 1),
+    };
+    Some((start, end?))
+}
+
 /// Rewrites three things: `{% generation %}` becomes a block that does nothing but what any block does, which is to
 /// trim the spaces around it and to keep what is set inside it; what a loop goes over passes through [`EACH`]; and
 /// `safe` becomes [`SAFE`] where texts are joined.
 pub(super) fn rewritten(source: &str) -> String {
     let mut result = String::with_capacity(source.len() + 64);
     let mut rest = source;
-    while let Some(start) = rest.find('{') {
-        let end = match &rest.as_bytes()[start + 1..] {
-            [b'#', ..] => rest[start..].find("#}").map(|end| start + end + 2),
-            [b'%', ..] => tag_end(rest, start, "%}"),
-            [b'{', ..] => tag_end(rest, start, "}}"),
-            _ => Some(start + 1),
-        };
-        // What is never closed is for the template engine to complain about.
-        let Some(end) = end else { break };
+    while let Some((start, end)) = next_tag(rest) {
         let tag = &rest[start..end];
         result.push_str(&rest[..start]);
         rest = &rest[end..];

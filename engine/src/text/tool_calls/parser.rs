@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    ToolSyntax, read,
+    ToolSyntax, quoted, read,
     table::{Shape, Start, Syntax},
 };
 use crate::{protocol::ToolDefinition, text::partial::begun};
@@ -152,7 +152,7 @@ impl ToolCallParser {
     fn is_fenced(&self) -> bool {
         match &self.syntax.shape {
             Shape::Json { written } | Shape::Named { written, .. } => written.2.contains("```"),
-            Shape::Tagged { .. } => false,
+            Shape::Tagged { .. } | Shape::Quoted { .. } => false,
         }
     }
 
@@ -184,7 +184,7 @@ impl ToolCallParser {
 
     fn call(&mut self, mut inside: Inside, pieces: &mut Vec<Piece>) -> bool {
         let verdict = match &self.syntax.shape {
-            Shape::Tagged { close, .. } => self.tagged(close, &mut inside),
+            Shape::Tagged { close, .. } | Shape::Quoted { close, .. } => self.closed(close, &mut inside),
             Shape::Json { .. } => self.json(None, &mut inside),
             Shape::Named { head, .. } => self.json(Some(head), &mut inside),
         };
@@ -210,13 +210,18 @@ impl ToolCallParser {
         true
     }
 
-    fn tagged(&self, close: &str, inside: &mut Inside) -> Verdict {
+    /// A call that ends with a mark.
+    fn closed(&self, close: &str, inside: &mut Inside) -> Verdict {
         let Some(at) = self.held[inside.scanned..].find(close).map(|at| at + inside.scanned) else {
             inside.scanned = self.held.floor_char_boundary(self.held.len().saturating_sub(close.len()));
             return Verdict::More;
         };
-        let Shape::Tagged { tags, .. } = &self.syntax.shape else { return Verdict::Text(at) };
-        match read::tagged(&self.held[..at], tags, &self.tools) {
+        let calls = match &self.syntax.shape {
+            Shape::Tagged { tags, .. } => read::tagged(&self.held[..at], tags, &self.tools),
+            Shape::Quoted { head, quote, .. } => quoted::call(&self.held[..at], head, quote).map(|call| vec![call]),
+            _ => None,
+        };
+        match calls {
             Some(calls) => Verdict::Whole(calls, at + close.len()),
             None => Verdict::Text(at + close.len()),
         }

@@ -108,12 +108,7 @@ pub fn complete(engine: &EngineHandle, complete: &Complete, global: &Global, out
 }
 
 /// One answer, printed as it comes, with a line about how it went.
-fn answer(
-    engine: &EngineHandle,
-    request: GenerateRequest,
-    mut voice: Voice<'_>,
-    output: &Output,
-) -> Result<(), Stop> {
+fn answer(engine: &EngineHandle, request: GenerateRequest, mut voice: Voice<'_>, output: &Output) -> Result<(), Stop> {
     let has_form = request.constraint.is_some();
     let outcome = generate(engine, Request::Generate(request), output, |said| voice.say(said));
     voice.end()?;
