@@ -13,6 +13,8 @@ mod dictionary;
 mod ends;
 mod input;
 mod json;
+mod kept;
+mod limits;
 mod python;
 mod source;
 
@@ -21,7 +23,6 @@ pub(super) use ends::usual_ends;
 pub use input::ChatInput;
 
 use minijinja::{Environment, ErrorKind, Value, context};
-use minijinja_contrib::globals;
 
 use super::hf_config::{HfConfig, NamedTemplate};
 use crate::{
@@ -194,7 +195,7 @@ impl ChatTemplate {
     /// Writes a conversation.
     pub fn render_input(&self, input: &ChatInput) -> Result<String> {
         let source = source::rewritten(self.find(input.template.as_deref(), input.tools.is_some())?);
-        if let Some(reason) = source::excess(&source) {
+        if let Some(reason) = limits::excess(&source) {
             return Err(Error::Template { reason });
         }
         let (messages, last) = input.prepared()?;
@@ -228,9 +229,8 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         python::add_to(&mut environment);
+        kept::add_to(&mut environment);
         environment.add_filter("tojson", json::to_json);
-        environment.add_function("cycler", globals::cycler);
-        environment.add_function("joiner", globals::joiner);
         environment.add_function("raise_exception", |message: Value| -> std::result::Result<Value, _> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message.to_string()))
         });
