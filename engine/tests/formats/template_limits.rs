@@ -12,7 +12,7 @@ use crate::allocation::peak_bytes;
 const PEAK_BYTES_MAX: u64 = 256 << 20;
 
 #[rustfmt::skip]
-const HOSTILE: [(&str, &str); 41] = [
+const HOSTILE: [(&str, &str); 40] = [
     ("a loop in loops", "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}"),
     ("a loop that recurses", "{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}"),
     ("a macro that calls itself", "{% macro m(n) %}{{ m(n + 1) }}{% endmacro %}{{ m(0) }}"),
@@ -34,7 +34,6 @@ const HOSTILE: [(&str, &str); 41] = [
     ("a wide field", "{% for i in range(99999) %}{{ 'a'.center(999999999) }}{% endfor %}"),
     ("a field of zeros", "{% for i in range(99999) %}{{ 'a'.zfill(999999999) }}{% endfor %}"),
     ("a wide number", "{{ '%999999999d' | format(1) }}{% for i in range(999999999) %}{{ '%9999d' | format(1) }}{% endfor %}"),
-    ("JSON with wide lines", "{{ {'a': [1, [2, [3]]]} | tojson(indent=999999999) }}"),
     ("JSON over and over", "{% set ns = namespace(s='\"') %}{% for i in range(99) %}{% set ns.s = ns.s | tojson %}{% endfor %}"),
     ("escapes over and over", "{% set ns = namespace(s='&&&&') %}{% for i in range(9999999) %}{% set ns.s = ns.s | e %}{% endfor %}"),
     ("a date that is asked for often", "{% set p = '%A %B ' * 999999 %}{% for i in range(9999) %}{{ strftime_now(p) | length }}{% endfor %}"),

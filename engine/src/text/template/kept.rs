@@ -163,12 +163,15 @@ fn whole(state: &State, value: &Value, depth: usize, is_strict: bool) -> Result<
     if is_namespace(object) {
         return Err(refused("it puts a namespace into another value".to_owned()));
     }
+    // A macro holds the variables around it, another macro among them.
+    if is_strict && object.type_name().ends_with("::Macro") {
+        return Err(refused("a namespace cannot hold a macro".to_owned()));
+    }
     if let Some(Generator(values)) = object.downcast_ref() {
         pay(state, values.len(), LOOKS_A_STEP)?;
         return values.iter().try_for_each(|value| whole(state, value, depth + 1, is_strict).map(drop)).map(|()| None);
     }
     match object.repr() {
-        // A macro holds the variables around it, another macro among them.
         ObjectRepr::Plain if is_strict && object.downcast_ref::<Extreme>().is_none() => {
             Err(refused(format!("a namespace cannot hold a {}", value.kind())))
         }

@@ -32,10 +32,8 @@ impl Reader<'_> {
             _ if depth > DEPTH_MAX => None,
             '{' => self.object(depth),
             '[' => self.list(depth),
-            _ => match self.text() {
-                Some(text) => Some(Value::String(text)),
-                None => Some(plain(self.until(&[',', ']', '}']))),
-            },
+            _ if self.is_text() => self.text().map(Value::String),
+            _ => Some(plain(self.until(&[',', ']', '}']))),
         }
     }
 
@@ -43,10 +41,7 @@ impl Reader<'_> {
         let mut fields = Map::new();
         self.take('{')?;
         while self.peek()? != '}' {
-            let key = match self.text() {
-                Some(key) => key,
-                None => self.until(&[':', ',', '}']).trim().to_owned(),
-            };
+            let key = if self.is_text() { self.text()? } else { self.until(&[':', ',', '}']).trim().to_owned() };
             self.take(':')?;
             let value = self.value(depth + 1)?;
             fields.insert(key, value);
@@ -71,9 +66,12 @@ impl Reader<'_> {
         Some(Value::Array(values))
     }
 
+    fn is_text(&mut self) -> bool {
+        self.peek() == Some('"') || self.rest.starts_with(self.quote)
+    }
+
     /// A text between marks, or in quotes as JSON has it.
     fn text(&mut self) -> Option<String> {
-        self.rest = self.rest.trim_start();
         if let Some(inside) = self.rest.strip_prefix(self.quote) {
             let (text, rest) = inside.split_once(self.quote)?;
             self.rest = rest;
