@@ -36,7 +36,7 @@ describe('ModelShelf', () => {
     const rig = setUp({ route: 'webview-cpu' });
     await rig.session.start();
     const shelf = shelfOf(rig);
-    const files = [new File(['GGUF'], 'a.gguf')];
+    const files = [{ path: 'a.gguf', file: new File(['GGUF'], 'a.gguf') }];
     await shelf.addFiles(files);
     expect(rig.webview.offered).toEqual([files]);
     expect([shelf.selected, shelf.isAdded]).toEqual(['1', true]);

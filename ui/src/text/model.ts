@@ -94,7 +94,7 @@ export function obstacle(report: ModelReport): string {
 
 /** How a model can be brought here. */
 export const WAYS = {
-  paths: 'Drop a model’s file or folder on this window, or type where it lies.',
+  paths: 'Drop a model’s file or folder on this window, choose it, or type where it lies.',
   files: 'Drop files here, or choose them. They are read where they are: nothing is uploaded.',
   server: 'This model runs outside of the page, where models are chosen on the server, with its command line.',
 } as const;

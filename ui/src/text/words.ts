@@ -23,6 +23,7 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   wrong_task: 'The model is made for something else',
   not_allowed: 'That is not allowed here',
   link: 'The engine stopped answering',
+  cancelled: 'Stopped, as you asked',
 };
 
 /** What went wrong, in a few words. */
