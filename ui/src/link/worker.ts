@@ -71,7 +71,8 @@ export class WorkerLink implements Link {
 
   offer(files: readonly ChosenFile[]): string {
     this.#offered += 1;
-    const key = `chosen/${this.#offered}`;
+    // The engine lists what was chosen in the order of these.
+    const key = `chosen/${String(this.#offered).padStart(6, '0')}`;
     const offer = { files, name: undefined };
     this.#offers.set(key, offer);
     this.#sayFiles(key, offer);

@@ -64,7 +64,7 @@ export class Session {
   readonly #machine = new EngineMachine();
   readonly #feed = new SentenceFeed();
   /** The route that holds a model, or tried to. */
-  #active: Route | undefined;
+  #active = $state.raw<Route | undefined>();
   /** Tokens of context that were asked for; none: as many as is usual and fits. */
   #contextTokens: number | undefined;
   #controller = new AbortController();
