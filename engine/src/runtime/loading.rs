@@ -163,7 +163,12 @@ impl Runtime {
         progress: &mut dyn FnMut(LoadProgress) -> Result<()>,
     ) -> Result<Session> {
         // Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
-        let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
+        let available_bytes = match (choice.adapter, self.platform.memory().available_bytes) {
+            (Some(_), _) => 0,
+            // A browser does not tell what is free, but WebAssembly's addresses end at 4 GiB.
+            (None, 0) if cfg!(target_arch = "wasm32") => u64::from(u32::MAX),
+            (None, available_bytes) => available_bytes,
+        };
         let wanted = request.context_tokens;
         let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
         let device = self.open_device(choice).await?;

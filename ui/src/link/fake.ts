@@ -2,7 +2,7 @@
 import { FakeDocuments } from './fake_documents';
 import { FakeShelf } from './fake_models';
 import { isTerminal } from './failure';
-import type { Link, LinkKind, SendOptions } from './link';
+import type { ChosenFile, Link, LinkKind, SendOptions } from './link';
 import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
 import type {
@@ -153,7 +153,11 @@ export class FakeLink implements Link {
   readonly shelf = new FakeShelf();
   readonly documents = new FakeDocuments();
   /** What was chosen in the page. */
-  readonly offered: (readonly File[])[] = [];
+  readonly offered: (readonly ChosenFile[])[] = [];
+  /** What the person chooses in the system's dialog: nothing if it is closed. */
+  chosenPath: string | undefined;
+  /** What the dialog was opened for, in order. */
+  readonly dialogs: ('file' | 'folder')[] = [];
   /** Who wants to know of what is dropped on the app's window. */
   dropped: ((paths: readonly string[]) => void) | undefined;
   /** How often the link was closed. */
@@ -173,9 +177,14 @@ export class FakeLink implements Link {
     this.closed += 1;
   }
 
-  offer(files: readonly File[]): string {
+  offer(files: readonly ChosenFile[]): string {
     this.offered.push(files);
     return `chosen/${this.offered.length}`;
+  }
+
+  choosePath(what: 'file' | 'folder'): Promise<string | undefined> {
+    this.dialogs.push(what);
+    return Promise.resolve(this.chosenPath);
   }
 
   onDrop(listener: (paths: readonly string[]) => void): () => void {
