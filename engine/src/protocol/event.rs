@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
+use super::{BenchReport, Benching, Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
 
 /// An event with the number of the request that it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +71,10 @@ pub enum Event {
     Embedding(Embedding),
     /// Every text has its vector.
     Embedded(Embedded),
+    /// A measurement is under way.
+    Benching(Benching),
+    /// What was measured.
+    Benched(Box<BenchReport>),
     /// The model is gone.
     Unloaded,
     /// The request to stop has been noted.
@@ -84,7 +88,12 @@ impl Event {
     pub fn is_terminal(&self) -> bool {
         !matches!(
             self,
-            Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. } | Self::ToolCall { .. } | Self::Embedding(_)
+            Self::Loading(_)
+                | Self::Prefilled { .. }
+                | Self::Token { .. }
+                | Self::ToolCall { .. }
+                | Self::Embedding(_)
+                | Self::Benching(_)
         )
     }
 }

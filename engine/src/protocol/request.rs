@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChatMessage, Constraint, EmbedRequest, InspectRequest, ToolChoice, ToolDefinition};
+use super::{BenchRequest, ChatMessage, Constraint, EmbedRequest, InspectRequest, ToolChoice, ToolDefinition};
 
 /// A request with the number that its events will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,9 @@ pub enum Request {
     Generate(GenerateRequest),
     /// Turn texts into vectors. Answered by `embedding` for each text, in order, then `embedded`.
     Embed(EmbedRequest),
+    /// Measure how fast a model is here; the model that is ready is freed first. Answered by `loading` and `benching`
+    /// many times, then `benched`.
+    Bench(BenchRequest),
     /// Stop the request of that number at the next token or text. Answered by `cancelling` at once.
     Cancel {
         /// The number of the request to stop.

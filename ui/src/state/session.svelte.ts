@@ -11,6 +11,7 @@ import { EngineMachine, loadedIn } from './engine';
 import type { EngineStatus, Input } from './engine';
 import { chooseRoute, deviceOf, nextBest, noRoute, routeOptions, sideOf } from './route';
 import type { ProbeOutcome, Probes, RouteChoice, RouteOption } from './route';
+import { PendingText } from './pending';
 import { readSettings, samplingOf } from './settings';
 import type { Settings } from './settings';
 import { readConversation } from './store';
@@ -161,6 +162,17 @@ export class Session {
     this.#contextTokens = contextTokens;
     if (this.status.name === 'generating') this.#step({ kind: 'stop' });
     void (this.#active === undefined ? this.start() : this.#takeTurn((signal) => this.#load(signal)));
+  }
+
+  /** Lends the engine in use to a measurement. The model makes way for it and is loaded again; questions wait. */
+  measure(work: (link: Link, signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.status.name === 'generating') this.#step({ kind: 'stop' });
+    return this.#takeTurn(async (signal) => {
+      if (this.engine === undefined) return;
+      this.#step({ kind: 'load' });
+      await work(this.engine, signal);
+      if (!signal.aborted) await this.#load(signal);
+    });
   }
 
   /** The engine in use; before there is one, none. */
@@ -333,35 +345,6 @@ export class Session {
     this.#controller = controller;
     this.#turn = this.#turn.then(() => (controller.signal.aborted ? undefined : work(controller.signal)));
     return this.#turn;
-  }
-}
-
-/** Text on its way to the view, handed over once a picture. */
-class PendingText {
-  #text = '';
-  readonly #write: (text: string) => void;
-  readonly #onNextFrame: (act: () => void) => void;
-
-  constructor(write: (text: string) => void, onNextFrame: (act: () => void) => void) {
-    this.#write = write;
-    this.#onNextFrame = onNextFrame;
-  }
-
-  add(text: string): void {
-    const first = this.#text === '';
-    this.#text += text;
-    if (first && text !== '') {
-      this.#onNextFrame(() => {
-        this.flush();
-      });
-    }
-  }
-
-  flush(): void {
-    if (this.#text === '') return;
-    const text = this.#text;
-    this.#text = '';
-    this.#write(text);
   }
 }
 
