@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{BenchReport, Benching, Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
+use super::{
+    AddedDocument, BenchReport, Benching, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages,
+    ModelList, ModelReport, ModelTask, ProbeReport, Route,
+};
 
 /// An event with the number of the request that it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -75,6 +78,19 @@ pub enum Event {
     Benching(Benching),
     /// What was measured.
     Benched(Box<BenchReport>),
+    /// Which documents there are.
+    Documents(DocumentList),
+    /// A document is on its way, or a search.
+    DocumentProgress(DocumentProgress),
+    /// A document can be searched.
+    DocumentAdded(AddedDocument),
+    /// A document is gone.
+    DocumentRemoved {
+        /// As it was.
+        document: Document,
+    },
+    /// What a search found.
+    Passages(FoundPassages),
     /// The model is gone.
     Unloaded,
     /// The request to stop has been noted.
@@ -94,6 +110,7 @@ impl Event {
                 | Self::ToolCall { .. }
                 | Self::Embedding(_)
                 | Self::Benching(_)
+                | Self::DocumentProgress(_)
         )
     }
 }
@@ -225,6 +242,8 @@ pub enum FailureCode {
     UnsupportedFormat,
     MissingTensor,
     WrongShape,
+    /// A tensor that the architecture has no place for.
+    UnexpectedTensor,
     Tokenizer,
     Template,
     WrongTask,
@@ -236,6 +255,7 @@ pub enum FailureCode {
     Cancelled,
     OutOfMemory,
     NotAllowed,
+    NoLibrary,
     NoDevice,
     DeviceLost,
     DeviceFault,

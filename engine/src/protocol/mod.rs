@@ -6,6 +6,7 @@
 
 mod bench;
 mod chat;
+mod documents;
 mod embedding;
 mod event;
 mod model;
@@ -14,6 +15,7 @@ mod request;
 
 pub use bench::*;
 pub use chat::*;
+pub use documents::*;
 pub use embedding::*;
 pub use event::*;
 pub use model::*;

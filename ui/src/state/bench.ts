@@ -59,9 +59,9 @@ export async function measure(
   stop: AbortSignal,
   onStatus: (status: BenchStatus) => void,
 ): Promise<void> {
-  onStatus({ name: 'running', fraction: 0, words: 'Making room' });
-  let last: BenchStatus = { name: 'idle' };
+  const seen = { end: false };
   await session.measure(async (link, signal) => {
+    onStatus({ name: 'running', fraction: 0, words: 'Making room' });
     const either = new AbortController();
     const abort = (): void => {
       either.abort();
@@ -71,10 +71,10 @@ export async function measure(
     for await (const event of link.send({ type: 'bench', ...request }, { signal: either.signal })) {
       const status = statusOf(event);
       if (status === undefined) continue;
-      last = status;
+      seen.end = status.name === 'done' || status.name === 'failed';
       onStatus(status);
     }
   });
   // Another wish took the turn before it began, or there was no engine.
-  if (last.name !== 'done' && last.name !== 'failed') onStatus({ name: 'idle' });
+  if (!seen.end) onStatus({ name: 'idle' });
 }

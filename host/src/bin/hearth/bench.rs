@@ -130,7 +130,9 @@ fn table(report: &BenchReport) -> String {
 
 fn write_table(report: &BenchReport, out: &mut String) -> std::fmt::Result {
     let BenchReport { machine, memory, .. } = report;
-    writeln!(out, "{} on {} ({:?})", report.name, report.adapter, report.route)?;
+    // As the protocol spells it.
+    let route = serde_json::to_value(report.route).unwrap_or_default();
+    writeln!(out, "{} on {} ({})", report.name, report.adapter, route.as_str().unwrap_or_default())?;
     writeln!(
         out,
         "{} parameters in {}; Hearth {} on {}, {}",
@@ -145,7 +147,7 @@ fn write_table(report: &BenchReport, out: &mut String) -> std::fmt::Result {
         writeln!(out, "{name:<20} {}", start_line(start))?;
     }
     let copy = giga(report.copy_bytes_per_s);
-    writeln!(out, "{:<20} copied at {copy:.1} GB/s, read at {:.1} GB/s", "memory", giga(report.read_bytes_per_s))?;
+    writeln!(out, "{:<20} copied at {copy:.2} GB/s, read at {:.2} GB/s", "memory", giga(report.read_bytes_per_s))?;
     write!(out, "{:<20} {} on the device", "", bytes(report.peak_device_bytes))?;
     write!(out, " (weights {}, cache {}", bytes(memory.weights_bytes), bytes(memory.cache_bytes))?;
     write!(out, ", scratch {}, other {})", bytes(memory.scratch_bytes), bytes(memory.other_bytes))?;
