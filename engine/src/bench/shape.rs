@@ -206,6 +206,7 @@ pub fn open_shape(shape: BenchShape, format: Format, seed: u32) -> Result<Opened
         generation_config: None,
         special_tokens_map: None,
         chat_template: None,
+        more_templates: Vec::new(),
     };
     Ok(OpenedModel { catalog, documents, embedding: EmbeddingDocuments::default() })
 }
