@@ -5,6 +5,7 @@ mod embedding;
 mod generation;
 mod inspecting;
 mod loading;
+mod outlet;
 mod platform;
 mod probing;
 mod prompt;
@@ -45,7 +46,7 @@ enum Slot {
 struct Ready {
     session: Session,
     tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
+    template: ChatTemplate,
     /// Built when the first answer in a given form is asked for.
     grammars: OnceCell<Grammars>,
     request: LoadRequest,

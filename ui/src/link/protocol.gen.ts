@@ -417,7 +417,11 @@ id: number,
 /**
  * The text that became whole with it.
  */
-text: string, } | { "type": "tool_call",
+text: string,
+/**
+ * What the model thought with it, where its chat template marks thoughts; never part of `text`.
+ */
+reasoning?: string, } | { "type": "tool_call",
 /**
  * Which call of this answer it is, from 0.
  */
@@ -722,6 +726,10 @@ context_tokens: number,
  * Whether the model brought a chat template.
  */
 has_chat_template: boolean,
+/**
+ * What a person who chats with it should know first; none if there is nothing.
+ */
+notice: string | null,
 /**
  * Where it runs.
  */
