@@ -11,13 +11,14 @@ mod files;
 mod model_files;
 mod model_path;
 mod models;
+mod pipelines;
 mod platform;
 #[cfg(feature = "server")]
 pub mod server;
 mod threads;
 
 pub use client::Client;
-pub use engine::{EngineHandle, HostOptions, RequestTicket, Score};
+pub use engine::{CONTENT_BYTES_MAX, DocumentOptions, EngineHandle, HostOptions, RequestTicket, Score};
 pub use files::{DiskFile, DiskFolder, is_plain_name};
 pub use model_files::{ModelBytes, read_model_file, respond};
 pub use models::{FoundModel, ModelEntry, ModelStore, Registry};

@@ -62,6 +62,293 @@ features: Array<string>,
 limits: LimitsReport, };
 
 /**
+ * A document to take in.
+ */
+export type AddDocument = {
+/**
+ * What is taken in.
+ */
+content: DocumentContent,
+/**
+ * The embedding model, by its name. None: the one that `documents` names.
+ */
+model?: string | null, };
+
+/**
+ * What became of an addition.
+ */
+export type AddedDocument = {
+/**
+ * False if the same bytes were there already, with vectors of the same model.
+ */
+is_new: boolean,
+/**
+ * The document as it is now.
+ */
+document: Document, };
+
+/**
+ * The machine of a measurement.
+ */
+export type BenchMachine = {
+/**
+ * The engine's version.
+ */
+engine_version: string,
+/**
+ * "linux x86_64", "wasm32", ...
+ */
+platform: string,
+/**
+ * The CPU.
+ */
+cpu: CpuReport,
+/**
+ * The GPU, if it did the work.
+ */
+gpu: AdapterReport | null, };
+
+/**
+ * What was measured, on what. `docs/bench.md` explains each number.
+ */
+export type BenchReport = {
+/**
+ * The model's name, or "llama-8b Q4_0, random weights".
+ */
+name: string,
+/**
+ * Its architecture.
+ */
+architecture: string,
+/**
+ * Number of weights.
+ */
+parameters: number,
+/**
+ * Bytes of weights as stored.
+ */
+weights_bytes: number,
+/**
+ * Tokens of context that were made room for.
+ */
+context_tokens: number,
+/**
+ * Where it ran.
+ */
+route: Route,
+/**
+ * On what: the GPU's name, or the CPU's SIMD level and threads.
+ */
+adapter: string,
+/**
+ * Why this route, in words for a person.
+ */
+reason: string,
+/**
+ * The machine.
+ */
+machine: BenchMachine,
+/**
+ * From nothing to the first token; the second start, if one was asked for, is the last.
+ */
+starts: Array<BenchStart>,
+/**
+ * From nothing to the first token, the first time.
+ */
+cold_first_token_ms: number,
+/**
+ * The same a second time, with the compiled shaders that the first start left behind; none if not asked for.
+ */
+warm_first_token_ms: number | null,
+/**
+ * Prompts, in the order that was asked for.
+ */
+prefill: Array<PrefillResult>,
+/**
+ * Decodings, in the order that was asked for.
+ */
+decode: Array<DecodeResult>,
+/**
+ * What was asked for and not measured, and why.
+ */
+skipped: Array<SkippedCase>,
+/**
+ * The median of the longest prompt of at most 512 tokens, or of the shortest; none if none was measured.
+ */
+prefill_tokens_per_s: number | null,
+/**
+ * The median of the shallowest decoding; none if none was measured.
+ */
+decode_tokens_per_s: number | null,
+/**
+ * How fast memory is copied: bytes read and bytes written, in one second.
+ */
+copy_bytes_per_s: number,
+/**
+ * How fast memory is read.
+ */
+read_bytes_per_s: number,
+/**
+ * Of the shallowest decoding: bytes that its tokens had to read, as a part of what the faster of copying and
+ * reading would have moved in the same time. None if no decoding was measured.
+ */
+roofline_fraction: number | null,
+/**
+ * Memory that the engine allocated on the device, at most.
+ */
+peak_device_bytes: number,
+/**
+ * Memory that the process had at most since it began; none where the platform does not tell.
+ */
+peak_process_bytes: number | null,
+/**
+ * What the plan says that the model needs.
+ */
+memory: MemoryPlan,
+/**
+ * The time of each kernel; empty if it was not asked for or the device has no clock for it.
+ */
+profile: Array<PlanProfile>,
+/**
+ * Why `profile` is empty, if it is.
+ */
+profile_absence: string | null,
+/**
+ * From the request to this report.
+ */
+elapsed_ms: number, };
+
+/**
+ * What to measure, and how often. Where a field is None or empty, the engine takes what its documentation names.
+ */
+export type BenchRequest = {
+/**
+ * A model, or a shape with random weights.
+ */
+subject: BenchSubject,
+/**
+ * CPU, GPU, or whichever is there.
+ */
+device: DeviceChoice,
+/**
+ * Lengths of prompts to read. None: 128, 512 and 2048; an empty list: none.
+ */
+prefill_tokens?: Array<number> | null,
+/**
+ * Tokens in the cache before the decoding that is measured. None: 0, 2048 and 8192; an empty list: none.
+ */
+depth_tokens?: Array<number> | null,
+/**
+ * New tokens of each decoding, at least 2. None: 64.
+ */
+decode_tokens?: number | null,
+/**
+ * How often each length is measured, after a run that is not counted. None: 5.
+ */
+repeats?: number | null,
+/**
+ * No further repeat of a length begins after so long. None: 60,000.
+ */
+case_ms_max?: number | null,
+/**
+ * Whether to take the time of each kernel apart, in runs of their own. None: yes.
+ */
+profile?: boolean | null,
+/**
+ * Whether to start a second time, with what the first start left behind. None: no.
+ */
+warm_start?: boolean | null,
+/**
+ * What the random weights begin with. None: 1.
+ */
+seed?: number | null, };
+
+/**
+ * The shapes that need no files.
+ */
+export type BenchShape = "tiny" | "llama-1b" | "llama-8b" | "qwen3-0.6b";
+
+/**
+ * A stage of a measurement.
+ */
+export type BenchStage = "bandwidth" | "prefill" | "decode" | "profile";
+
+/**
+ * One start, step by step.
+ */
+export type BenchStart = {
+/**
+ * Opening the device.
+ */
+open_ms: number,
+/**
+ * Allocating memory and compiling shaders.
+ */
+prepare_ms: number,
+/**
+ * Weights on their way to the device, or being made there.
+ */
+weights_ms: number,
+/**
+ * The first prompt, of at most 32 tokens, and the first token.
+ */
+first_inference_ms: number,
+/**
+ * All of it.
+ */
+first_token_ms: number, };
+
+/**
+ * What is measured.
+ */
+export type BenchSubject = { "kind": "model",
+/**
+ * A name from the registry, or a path where the host allows paths. Empty: the bundled model.
+ */
+model: string, } | { "kind": "shape",
+/**
+ * Which sizes.
+ */
+shape: BenchShape,
+/**
+ * How its matrices are stored; vectors are always F32.
+ */
+format: Format, };
+
+/**
+ * How far a measurement is. The loading before it is told by `loading`.
+ */
+export type Benching = {
+/**
+ * What is being measured.
+ */
+stage: BenchStage,
+/**
+ * Tokens of the prompt, or in the cache; 0 for other stages.
+ */
+tokens: number,
+/**
+ * Which repeat it is, from 0 for the run that is not counted.
+ */
+repeat: number,
+/**
+ * How many repeats are wanted.
+ */
+repeats: number,
+/**
+ * Stages and lengths done so far.
+ */
+done: number,
+/**
+ * Stages and lengths in all.
+ */
+total: number,
+/**
+ * Since the request.
+ */
+elapsed_ms: number, };
+
+/**
  * One turn of a conversation.
  */
 export type ChatMessage = {
@@ -125,9 +412,148 @@ cores: number,
 threads: number, };
 
 /**
+ * How fast text is written.
+ */
+export type DecodeResult = {
+/**
+ * Tokens in the cache before it.
+ */
+depth_tokens: number,
+/**
+ * New tokens.
+ */
+decode_tokens: number,
+/**
+ * New tokens after the first, over the time they took.
+ */
+tokens_per_s: Spread,
+/**
+ * Bytes that one of these tokens has to read, on average: weights, keys and values.
+ */
+bytes_per_token: number,
+/**
+ * Those bytes at this speed, as a part of the measured bandwidth.
+ */
+roofline_fraction: number, };
+
+/**
  * Which kind of device shall run the model.
  */
 export type DeviceChoice = "auto" | "gpu" | "cpu";
+
+/**
+ * A document that can be searched.
+ */
+export type Document = {
+/**
+ * Its number, which is never given again.
+ */
+id: number,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * What it is written in.
+ */
+kind: DocumentKind,
+/**
+ * Characters of its text.
+ */
+characters: number,
+/**
+ * How many passages it was cut into.
+ */
+chunks: number,
+/**
+ * When it was added, in UTC (RFC 3339).
+ */
+added_at: string,
+/**
+ * The model that made its vectors.
+ */
+model: string,
+/**
+ * Length of each vector.
+ */
+dimensions: number, };
+
+/**
+ * A document's bytes, or where they are.
+ */
+export type DocumentContent = { "kind": "path",
+/**
+ * Where it is.
+ */
+path: string, } | { "kind": "text",
+/**
+ * Its name, whose ending says what it is written in.
+ */
+name: string,
+/**
+ * The text.
+ */
+text: string, } | { "kind": "bytes",
+/**
+ * The file's name.
+ */
+name: string,
+/**
+ * The bytes in Base64 (RFC 4648, section 4).
+ */
+base64: string, };
+
+/**
+ * What a document is written in.
+ */
+export type DocumentKind = "text" | "markdown" | "pdf";
+
+/**
+ * The documents there are, and what can be done with them.
+ */
+export type DocumentList = {
+/**
+ * In the order in which they were added.
+ */
+documents: Array<Document>,
+/**
+ * The embedding models among those that can be asked for by name.
+ */
+models: Array<string>,
+/**
+ * The one that is taken when none is named: that of the newest document, or else the first. None: there is none.
+ */
+model: string | null,
+/**
+ * Whether documents may be added by their path.
+ */
+allows_paths: boolean,
+/**
+ * The most bytes that a request may carry; a path may lead to more.
+ */
+content_bytes_max: number, };
+
+/**
+ * How far an addition or a search is.
+ */
+export type DocumentProgress = {
+/**
+ * What is being done.
+ */
+stage: DocumentStage,
+/**
+ * Passages that have a vector.
+ */
+done_chunks: number,
+/**
+ * All of the document's; 0 while that is not known.
+ */
+total_chunks: number, };
+
+/**
+ * A step of an addition or a search.
+ */
+export type DocumentStage = "reading" | "loading_model" | "embedding";
 
 /**
  * An answer's end, and how it went.
@@ -277,7 +703,11 @@ id: number,
 /**
  * The text that became whole with it.
  */
-text: string, } | { "type": "tool_call",
+text: string,
+/**
+ * What the model thought with it, where its chat template marks thoughts; never part of `text`.
+ */
+reasoning?: string, } | { "type": "tool_call",
 /**
  * Which call of this answer it is, from 0.
  */
@@ -293,7 +723,11 @@ name: string,
 /**
  * Its arguments, usually an object.
  */
-arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "benching" } & Benching | { "type": "benched" } & BenchReport | { "type": "documents" } & DocumentList | { "type": "document_progress" } & DocumentProgress | { "type": "document_added" } & AddedDocument | { "type": "document_removed",
+/**
+ * As it was.
+ */
+document: Document, } | { "type": "passages" } & FoundPassages | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
 
 /**
  * An event with the number of the request that it answers.
@@ -328,7 +762,7 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "unexpected_tensor" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_library" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
  * A file with weights.
@@ -374,6 +808,11 @@ available_bytes: number,
 reason: string, };
 
 /**
+ * How the numbers of a tensor are stored. [`crate::quant`] shows each block's layout.
+ */
+export type Format = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q2_K" | "Q3_K" | "Q4_K" | "Q5_K" | "Q6_K" | "IQ4_NL" | "IQ4_XS" | "IQ3_XXS" | "IQ3_S" | "IQ2_XXS" | "IQ2_XS" | "IQ2_S" | "TQ1_0" | "TQ2_0" | "MXFP4";
+
+/**
  * One way in which weights are stored.
  */
 export type FormatReport = {
@@ -397,6 +836,23 @@ parameters: number,
  * Their bytes.
  */
 bytes: number, };
+
+/**
+ * What a search found.
+ */
+export type FoundPassages = {
+/**
+ * The nearest first.
+ */
+passages: Array<Passage>,
+/**
+ * The model that compared them.
+ */
+model: string,
+/**
+ * From the request on, its model's loading included.
+ */
+elapsed_ms: number, };
 
 /**
  * A text to continue and how.
@@ -447,6 +903,27 @@ context_tokens?: number | null,
  * Whether every tensor shall be listed.
  */
 tensors: boolean, };
+
+/**
+ * The time of one kernel in one step.
+ */
+export type KernelTime = {
+/**
+ * Its name.
+ */
+kernel: string,
+/**
+ * How often it runs in a step.
+ */
+count: number,
+/**
+ * Of all its runs, the median of some steps.
+ */
+ms: number,
+/**
+ * Of all kernels' time.
+ */
+fraction: number, };
 
 /**
  * A kind of model file.
@@ -561,6 +1038,10 @@ context_tokens: number,
  * Whether the model brought a chat template.
  */
 has_chat_template: boolean,
+/**
+ * What a person who chats with it should know first; none if there is nothing.
+ */
+notice: string | null,
 /**
  * Where it runs.
  */
@@ -767,9 +1248,89 @@ cpu: FitReport,
 gpu: FitReport, };
 
 /**
+ * A part of a document that a search found.
+ */
+export type Passage = {
+/**
+ * The cosine of its vector and the question's.
+ */
+score: number,
+/**
+ * The document's number.
+ */
+document_id: number,
+/**
+ * The document's name.
+ */
+document: string,
+/**
+ * The headings that lead to it, or its page; empty if there are none.
+ */
+heading: string,
+/**
+ * Where it is.
+ */
+characters: PassageRange,
+/**
+ * Its text.
+ */
+text: string, };
+
+/**
+ * Where a passage is, in characters of its document's text.
+ */
+export type PassageRange = {
+/**
+ * Of the first.
+ */
+start: number,
+/**
+ * Behind the last.
+ */
+end: number, };
+
+/**
+ * Where the time of one plan goes.
+ */
+export type PlanProfile = {
+/**
+ * Prefill or decode.
+ */
+stage: BenchStage,
+/**
+ * Tokens in the cache before it.
+ */
+depth_tokens: number,
+/**
+ * Tokens of the step.
+ */
+tokens: number,
+/**
+ * All kernels together.
+ */
+total_ms: number,
+/**
+ * Each kernel, the one that takes the longest first.
+ */
+kernels: Array<KernelTime>, };
+
+/**
  * How the vectors of a text's tokens become one.
  */
 export type Pooling = "mean" | "cls" | "last";
+
+/**
+ * How fast a prompt is read.
+ */
+export type PrefillResult = {
+/**
+ * Its length.
+ */
+prompt_tokens: number,
+/**
+ * Tokens of the prompt over the time to the first new token.
+ */
+tokens_per_s: Spread, };
 
 /**
  * What the probe found. Sizes in bytes; 0 where the platform does not tell.
@@ -845,7 +1406,11 @@ path: string, } | { "type": "remove_model",
 /**
  * Its name.
  */
-model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "cancel",
+model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "bench" } & BenchRequest | { "type": "documents" } | { "type": "add_document" } & AddDocument | { "type": "remove_document",
+/**
+ * Its number.
+ */
+document: number, } | { "type": "search_documents" } & SearchDocuments | { "type": "cancel",
 /**
  * The number of the request to stop.
  */
@@ -905,6 +1470,23 @@ min_p: number,
 seed?: number | null, };
 
 /**
+ * A question to the documents.
+ */
+export type SearchDocuments = {
+/**
+ * What is asked.
+ */
+question: string,
+/**
+ * How many passages, from 1 to 100.
+ */
+results: number,
+/**
+ * The embedding model, by its name. None: the one that `documents` names.
+ */
+model?: string | null, };
+
+/**
  * A model's sizes.
  */
 export type ShapeReport = {
@@ -940,6 +1522,48 @@ head_dim: number | null,
  * Width of the feed-forward layer.
  */
 feed_forward: number | null, };
+
+/**
+ * Something that was asked for and not measured.
+ */
+export type SkippedCase = {
+/**
+ * Prefill or decode.
+ */
+stage: BenchStage,
+/**
+ * Tokens of the prompt, or in the cache.
+ */
+tokens: number,
+/**
+ * Why.
+ */
+reason: string, };
+
+/**
+ * The middle of some measurements, and how far they lie apart.
+ */
+export type Spread = {
+/**
+ * Half of them are below it.
+ */
+median: number,
+/**
+ * The least.
+ */
+min: number,
+/**
+ * The greatest.
+ */
+max: number,
+/**
+ * Median of the distances from the median: half of the measurements lie within it.
+ */
+deviation: number,
+/**
+ * Each measurement, in order.
+ */
+samples: Array<number>, };
 
 /**
  * Why an answer ended.
