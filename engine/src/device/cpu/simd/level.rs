@@ -1,6 +1,10 @@
 //! Which instruction sets there are, and which of them this machine has.
 
-use super::{Task, scalar::Scalar};
+#[cfg(target_arch = "aarch64")]
+use super::neon::Neon;
+use super::{Integers, Task, scalar::Scalar};
+#[cfg(target_arch = "x86_64")]
+use super::{avx2::Avx2, avx512::Avx512};
 
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,17 +13,32 @@ pub enum SimdLevel {
     Scalar,
     /// x86-64 with AVX2, FMA and F16C (2013 and later).
     Avx2,
-    /// x86-64 with AVX-512 F, BW and VL.
+    /// The same, and AVX-VNNI for products of bytes (2021 and later).
+    AvxVnni,
+    /// x86-64 with AVX-512 F and BW.
     Avx512,
+    /// The same, and VNNI for products of bytes.
+    Avx512Vnni,
     /// 64-bit ARM.
     Neon,
+    /// The same, and ARMv8.2's products of bytes (2018 and later).
+    NeonDotprod,
     /// WebAssembly.
     Simd128,
 }
 
 impl SimdLevel {
     /// All of them, the best last.
-    pub const ALL: [Self; 5] = [Self::Scalar, Self::Avx2, Self::Avx512, Self::Neon, Self::Simd128];
+    pub const ALL: [Self; 8] = [
+        Self::Scalar,
+        Self::Avx2,
+        Self::AvxVnni,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Neon,
+        Self::NeonDotprod,
+        Self::Simd128,
+    ];
 
     /// The best that this machine has.
     pub fn detect() -> Self {
@@ -31,11 +50,17 @@ impl SimdLevel {
         match self {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => super::avx2::Avx2::detect().is_some(),
+            Self::Avx2 => Avx2::<false>::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => super::avx512::Avx512::detect().is_some(),
+            Self::AvxVnni => Avx2::<true>::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::<false>::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Avx512::<true>::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => super::neon::Neon::detect().is_some(),
+            Self::Neon => Neon::<false>::detect().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => Neon::<true>::detect().is_some(),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => true,
             #[allow(unreachable_patterns, reason = "no target has all of them")]
@@ -48,33 +73,49 @@ impl SimdLevel {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::AvxVnni => "avx-vnni",
             Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512-vnni",
             Self::Neon => "neon",
+            Self::NeonDotprod => "neon-dotprod",
             Self::Simd128 => "simd128",
+        }
+    }
+
+    /// What its products add to weights with a sign; see [`super::Integers::BIAS`].
+    pub(crate) fn bias(self) -> i32 {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => <Avx2<true> as Integers>::BIAS,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => <Avx512<true> as Integers>::BIAS,
+            _ => 0,
         }
     }
 
     /// Does the work with it, or in plain Rust where this machine has it not.
     pub(crate) fn run(self, task: impl Task) {
+        /// Does the work if the machine has the instructions.
+        macro_rules! with {
+            ($simd:ty) => {
+                if let Some(simd) = <$simd>::detect() {
+                    return simd.run(task);
+                }
+            };
+        }
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => {
-                if let Some(simd) = super::avx2::Avx2::detect() {
-                    return simd.run(task);
-                }
-            }
+            Self::Avx2 => with!(Avx2<false>),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => {
-                if let Some(simd) = super::avx512::Avx512::detect() {
-                    return simd.run(task);
-                }
-            }
+            Self::AvxVnni => with!(Avx2<true>),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => with!(Avx512<false>),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => with!(Avx512<true>),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => {
-                if let Some(simd) = super::neon::Neon::detect() {
-                    return simd.run(task);
-                }
-            }
+            Self::Neon => with!(Neon<false>),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => with!(Neon<true>),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => return task.run(super::simd128::Simd128),
             _ => {}

@@ -9,6 +9,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod integers;
 mod level;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -16,13 +17,15 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
+pub use integers::{Four, Integers, QUAD, ROWS};
 pub use level::SimdLevel;
 
 /// Numbers of a block.
 pub const BLOCK: usize = 32;
 
-/// An instruction set: arithmetic on vectors of F32, and blocks of weights as they are stored.
-pub trait Simd: Copy {
+/// An instruction set: arithmetic on vectors of F32, and blocks of weights as they are stored; on whole numbers by
+/// [`Integers`].
+pub trait Simd: Integers {
     /// Some F32 numbers in a register.
     type Vector: Copy;
     /// [`BLOCK`] numbers in registers.

@@ -4,9 +4,10 @@ use std::arch::aarch64::*;
 
 use super::{BLOCK, Simd, Task};
 
-/// The proof that this machine has NEON; every 64-bit ARM with an operating system does.
+/// The proof that this machine has NEON, as every 64-bit ARM with an operating system does, and the product
+/// instructions of ARMv8.2 where it says so.
 #[derive(Clone, Copy)]
-pub struct Neon(());
+pub struct Neon<const DOTPROD: bool>(());
 
 /// Calls intrinsics that need what [`Neon`] proves.
 macro_rules! neon {
@@ -20,20 +21,25 @@ macro_rules! neon {
 type Vector = float32x4_t;
 type Block = [Vector; 8];
 
-impl Neon {
+impl<const DOTPROD: bool> Neon<DOTPROD> {
     /// None if the machine lacks it.
     #[inline]
     pub fn detect() -> Option<Self> {
-        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
+        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
+        (std::arch::is_aarch64_feature_detected!("neon") && (!DOTPROD || dotprod)).then_some(Self(()))
     }
 
     /// Does the work with these instructions.
     pub fn run(self, task: impl Task) {
         #[target_feature(enable = "neon")]
-        fn enabled(simd: Neon, task: impl Task) {
+        fn enabled(simd: impl Simd, task: impl Task) {
             task.run(simd);
         }
-        neon!(enabled(self, task));
+        #[target_feature(enable = "neon,dotprod")]
+        fn enabled_dotprod(simd: impl Simd, task: impl Task) {
+            task.run(simd);
+        }
+        neon!(if DOTPROD { enabled_dotprod(self, task) } else { enabled(self, task) });
     }
 }
 
@@ -60,7 +66,7 @@ fn widen_block(lower: int8x16_t, upper: int8x16_t) -> Block {
 
 /// Eight binary16 to numbers.
 #[inline(always)]
-fn widen_f16(eight: uint16x8_t) -> [Vector; 2] {
+pub(super) fn widen_f16(eight: uint16x8_t) -> [Vector; 2] {
     neon!({
         let halves = vreinterpretq_f16_u16(eight);
         [vcvt_f32_f16(vget_low_f16(halves)), vcvt_high_f32_f16(halves)]
@@ -76,7 +82,7 @@ fn widen_bf16(eight: uint16x8_t) -> [Vector; 2] {
     ])
 }
 
-impl Simd for Neon {
+impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
     type Vector = Vector;
     type Block = Block;
     const TILE_TOKENS: usize = 6;
