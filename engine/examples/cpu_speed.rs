@@ -249,8 +249,7 @@ fn main() {
     let activations = if word(1) == "f32" { Activations::F32 } else { Activations::Int8 };
     let threads = word(2).parse().unwrap_or(1);
     let level = SimdLevel::ALL.into_iter().find(|level| level.name() == word(3)).unwrap_or_else(SimdLevel::detect);
-    let workers: Arc<dyn Workers> =
-        if threads > 1 { Arc::new(Threads(threads)) } else { Arc::new(Serial) };
+    let workers: Arc<dyn Workers> = if threads > 1 { Arc::new(Threads(threads)) } else { Arc::new(Serial) };
     let program = record(format);
     let mut device = CpuDevice::with(workers, level, activations);
     device.prepare(&program).expect("there is memory");

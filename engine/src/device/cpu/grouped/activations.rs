@@ -32,7 +32,7 @@ pub struct Wanted {
 
 /// Tokens that lie beside each other, part by part, because a panel meets them together: the most, and what is taken
 /// for the rest.
-const LOTS: [usize; 5] = [12, 6, 4, 2, 1];
+const LOTS: [usize; 3] = [12, 4, 1];
 
 /// The lots of so many tokens: each one's first token and how many there are.
 pub fn lots(tokens: usize) -> impl Iterator<Item = (usize, usize)> {

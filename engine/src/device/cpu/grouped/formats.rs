@@ -2,7 +2,7 @@
 //! [`super::layout`]; what it means, from the format's file in [`crate::quant`].
 
 use crate::{
-    device::cpu::simd::{QUAD, ROWS, Simd},
+    device::cpu::simd::{Integers, QUAD, ROWS},
     quant::{iq4_nl, mxfp4},
     tensor::Format,
 };
@@ -41,12 +41,12 @@ pub trait Grouped {
     /// The blocks of a group.
     fn blocks(group: &[u8]) -> &[Self::Block];
     /// The weights from `32 part + 4 nth` on.
-    fn four<S: Simd>(simd: S, block: &[u8], part: usize, nth: usize) -> S::Bytes;
+    fn four<S: Integers>(simd: S, block: &[u8], part: usize, nth: usize) -> S::Bytes;
     /// The scale of each row.
-    fn scales<S: Simd>(simd: S, block: &[u8], part: usize, half: usize) -> S::Rows;
+    fn scales<S: Integers>(simd: S, block: &[u8], part: usize, half: usize) -> S::Rows;
     /// The minimum of each row.
     #[inline(always)]
-    fn minima<S: Simd>(simd: S, _block: &[u8], _part: usize, _half: usize) -> S::Rows {
+    fn minima<S: Integers>(simd: S, _block: &[u8], _part: usize, _half: usize) -> S::Rows {
         simd.splat_rows(0.0)
     }
 }
@@ -62,25 +62,25 @@ fn at<const COUNT: usize>(block: &[u8], start: usize) -> &[u8; COUNT] {
 
 /// Four bytes of each row: the `nth` of those from `start` on.
 #[inline(always)]
-fn fours<S: Simd>(simd: S, block: &[u8], start: usize, nth: usize) -> S::Bytes {
+fn fours<S: Integers>(simd: S, block: &[u8], start: usize, nth: usize) -> S::Bytes {
     simd.load_bytes(at::<QUAD>(block, start + nth * QUAD))
 }
 
 /// Nibbles as they lie in Q4_0: the lower ones first.
 #[inline(always)]
-fn nibbles<S: Simd>(simd: S, block: &[u8], start: usize, nth: usize) -> S::Bytes {
+fn nibbles<S: Integers>(simd: S, block: &[u8], start: usize, nth: usize) -> S::Bytes {
     simd.bits(fours(simd, block, start, nth % 4), nth as i32 / 4 * 4, 15)
 }
 
 /// Two bits as they lie in Q2_K.
 #[inline(always)]
-fn twos<S: Simd>(simd: S, block: &[u8], start: usize, part: usize, nth: usize) -> S::Bytes {
+fn twos<S: Integers>(simd: S, block: &[u8], start: usize, part: usize, nth: usize) -> S::Bytes {
     simd.bits(fours(simd, block, start, part / 4 * 8 + nth), part as i32 % 4 * 2, 3)
 }
 
 /// A binary16 of each row.
 #[inline(always)]
-fn f16<S: Simd>(simd: S, block: &[u8], start: usize) -> S::Rows {
+fn f16<S: Integers>(simd: S, block: &[u8], start: usize) -> S::Rows {
     simd.rows_f16(at(block, start))
 }
 
@@ -92,7 +92,7 @@ fn bytes(block: &[u8], start: usize, nth: usize) -> &[u8; ROWS] {
 
 /// A number for each row, from a byte or two of it.
 #[inline(always)]
-fn rows_of<S: Simd>(simd: S, a: &[u8; ROWS], b: &[u8; ROWS], number: impl Fn(u8, u8) -> i8) -> S::Rows {
+fn rows_of<S: Integers>(simd: S, a: &[u8; ROWS], b: &[u8; ROWS], number: impl Fn(u8, u8) -> i8) -> S::Rows {
     let mut numbers = [0; ROWS];
     for (number_of_row, (a, b)) in numbers.iter_mut().zip(a.iter().zip(b)) {
         *number_of_row = number(*a, *b);
@@ -120,18 +120,18 @@ macro_rules! grouped {
             }
 
             #[inline(always)]
-            fn four<S: Simd>($simd: S, $block: &[u8], $part: usize, $nth: usize) -> S::Bytes {
+            fn four<S: Integers>($simd: S, $block: &[u8], $part: usize, $nth: usize) -> S::Bytes {
                 $four
             }
 
             #[inline(always)]
-            fn scales<S: Simd>($simd: S, $block: &[u8], $part: usize, $half: usize) -> S::Rows {
+            fn scales<S: Integers>($simd: S, $block: &[u8], $part: usize, $half: usize) -> S::Rows {
                 $scales
             }
 
             $(
                 #[inline(always)]
-                fn minima<S: Simd>($simd: S, $block: &[u8], $part: usize, $half: usize) -> S::Rows {
+                fn minima<S: Integers>($simd: S, $block: &[u8], $part: usize, $half: usize) -> S::Rows {
                     $minima
                 }
             )?
@@ -206,9 +206,12 @@ grouped!(IQ4_XS, 8, Panels<1, false, true>, 0, |simd, block, part, nth|
 four simd.bias(simd.look_up(&IQ4_VALUES, nibbles(simd, block, 128 + 4 * QUAD * part, nth))),
 scales |_half| {
     let high = at::<{ 2 * ROWS }>(block, 32);
-    let high: [u8; ROWS] = std::array::from_fn(|row| high[2 * row + part / 4] >> (part % 4 * 2) & 3);
+    let mut upper = [0_u8; ROWS];
+    for (upper, high) in upper.iter_mut().zip(high.as_chunks::<2>().0) {
+        *upper = high[part / 4] >> (part % 4 * 2) & 3;
+    }
     let scale = |low: u8, high: u8| ((low >> (part % 2 * 4) & 15 | high << 4) as i8) - 32;
-    simd.mul_rows(f16(simd, block, 0), rows_of(simd, bytes(block, 64, part / 2), &high, scale))
+    simd.mul_rows(f16(simd, block, 0), rows_of(simd, bytes(block, 64, part / 2), &upper, scale))
 });
 grouped!(TQ2_0, 8, Panels<1, false, false>, 1, |simd, block, part, nth|
     four twos(simd, block, 0, part, nth),
@@ -216,7 +219,7 @@ grouped!(TQ2_0, 8, Panels<1, false, false>, 1, |simd, block, part, nth|
 
 /// The scales of Q4_K and Q5_K; see [`crate::quant::q4_k`].
 #[inline(always)]
-fn sixes<S: Simd>(simd: S, block: &[u8], part: usize) -> S::Rows {
+fn sixes<S: Integers>(simd: S, block: &[u8], part: usize) -> S::Rows {
     let lane = part % 4;
     let (first, third) = (bytes(block, 64, lane), bytes(block, 64, lane + 8));
     let six = |first: u8, third: u8| if part < 4 { first & 63 } else { third & 15 | first >> 6 << 4 };
@@ -225,7 +228,7 @@ fn sixes<S: Simd>(simd: S, block: &[u8], part: usize) -> S::Rows {
 
 /// Their minima, negative.
 #[inline(always)]
-fn less_sixes<S: Simd>(simd: S, block: &[u8], part: usize) -> S::Rows {
+fn less_sixes<S: Integers>(simd: S, block: &[u8], part: usize) -> S::Rows {
     let lane = part % 4;
     let (second, third) = (bytes(block, 64, lane + 4), bytes(block, 64, lane + 8));
     let six = |second: u8, third: u8| if part < 4 { second & 63 } else { third >> 4 | second >> 6 << 4 };

@@ -1,18 +1,24 @@
-//! One vector: each group of rows is read once, from beginning to end, and nothing of it is written.
+//! One vector: each group of rows is read once, from beginning to end. For the formats that models come in most, nothing
+//! of it is written; others go through panels, as a batch of one.
 
 use super::{
-    Groups, XPart,
-    activations::{self, Wanted},
-    formats::{Grouped, Kind, with_grouped},
-    wanted,
+    Groups, XPart, activations,
+    formats::{Grouped, Kind, Q4_0, Q4_K, Q6_K, Q8_0},
+    matmul, wanted,
 };
-use crate::device::cpu::{
-    SimdLevel, Workers, parts,
-    simd::{ROWS, Simd, Task},
+use crate::{
+    device::cpu::{
+        SimdLevel, Workers, parts,
+        simd::{IntegerTask, Integers, ROWS},
+    },
+    tensor::Format,
 };
 
 /// Bytes of weights that are worth waking a worker for.
 const PART_BYTES: usize = 64 << 10;
+
+/// How far ahead memory is asked for.
+const AHEAD_BYTES: usize = 4096;
 
 /// Multiplies; adds to `out` if `accumulate`. `parts` is memory for the activations.
 pub fn matvec(
@@ -23,15 +29,17 @@ pub fn matvec(
     (out, accumulate): (&mut [f32], bool),
     x_parts: &mut Vec<XPart>,
 ) {
-    let wanted: Wanted = wanted(weights.format, level.bias());
     let columns = weights.columns;
-    activations::quantize(workers, level, (&x[..columns], columns), wanted, x_parts);
+    if !matches!(weights.format, Format::Q4_0 | Format::Q8_0 | Format::Q4_K | Format::Q6_K) {
+        return matmul(workers, level, &x[..columns], weights, (out, accumulate), x_parts);
+    }
+    activations::quantize(workers, level, (&x[..columns], columns), wanted(weights.format, level.bias()), x_parts);
     let parts = parts::count(workers, weights.bytes.len(), PART_BYTES);
     let rows = weights.rows.div_ceil(parts).next_multiple_of(ROWS);
     let pieces = out[..weights.rows].chunks_mut(rows).enumerate().collect();
     parts::each(workers, pieces, |(nth, out): (usize, &mut [f32])| {
         let weights = weights.part(nth * rows, out.len());
-        level.run(Rows { x: x_parts, weights, out, accumulate });
+        level.run_integers(Rows { x: x_parts, weights, out, accumulate });
     });
 }
 
@@ -43,16 +51,22 @@ struct Rows<'a> {
     accumulate: bool,
 }
 
-impl Task for Rows<'_> {
+impl IntegerTask for Rows<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, simd: S) {
-        with_grouped!(self.weights.format, F => self.multiply::<S, F>(simd), ());
+    fn run<S: Integers>(self, simd: S) {
+        match self.weights.format {
+            Format::Q4_0 => self.multiply::<S, Q4_0>(simd),
+            Format::Q8_0 => self.multiply::<S, Q8_0>(simd),
+            Format::Q4_K => self.multiply::<S, Q4_K>(simd),
+            Format::Q6_K => self.multiply::<S, Q6_K>(simd),
+            _ => {}
+        }
     }
 }
 
 impl Rows<'_> {
     #[inline(always)]
-    fn multiply<S: Simd, F: Grouped>(self, simd: S) {
+    fn multiply<S: Integers, F: Grouped>(self, simd: S) {
         let groups = self.weights.bytes.chunks_exact(self.weights.group_bytes());
         for (out, group) in self.out.chunks_mut(ROWS).zip(groups) {
             let mut products = [0.0; ROWS];
@@ -66,10 +80,15 @@ impl Rows<'_> {
 
 /// The products of a group's rows with `x`.
 #[inline(always)]
-fn group_products<S: Simd, F: Grouped>(simd: S, group: &[u8], x: &[XPart]) -> S::Rows {
+fn group_products<S: Integers, F: Grouped>(simd: S, group: &[u8], x: &[XPart]) -> S::Rows {
     let mut total = simd.splat_rows(0.0);
-    for (block, x) in F::blocks(group).iter().zip(x.chunks_exact(F::PARTS)) {
+    let blocks = F::blocks(group);
+    for (nth, (block, x)) in blocks.iter().zip(x.chunks_exact(F::PARTS)).enumerate() {
         let block = block.as_ref();
+        // Behind the end of a page of 4 KiB the machine does not look by itself.
+        if let Some(ahead) = blocks.get(nth + AHEAD_BYTES.div_ceil(size_of::<F::Block>())) {
+            simd.prefetch(ahead.as_ref());
+        }
         if F::PARTS == 1 {
             total = add_part::<S, F, 0>(simd, block, x, total);
         } else {
@@ -89,7 +108,12 @@ fn group_products<S: Simd, F: Grouped>(simd: S, group: &[u8], x: &[XPart]) -> S:
 
 /// Adds the products with 32 activations.
 #[inline(always)]
-fn add_part<S: Simd, F: Grouped, const PART: usize>(simd: S, block: &[u8], x: &[XPart], mut total: S::Rows) -> S::Rows {
+fn add_part<S: Integers, F: Grouped, const PART: usize>(
+    simd: S,
+    block: &[u8],
+    x: &[XPart],
+    mut total: S::Rows,
+) -> S::Rows {
     let x = &x[PART];
     let mut sums = simd.start(x.starts[0]);
     sums = add_pair::<S, F, PART, 0>(simd, block, x, sums);
@@ -109,7 +133,7 @@ fn add_part<S: Simd, F: Grouped, const PART: usize>(simd: S, block: &[u8], x: &[
 
 /// Two times four columns.
 #[inline(always)]
-fn add_pair<S: Simd, F: Grouped, const PART: usize, const NTH: usize>(
+fn add_pair<S: Integers, F: Grouped, const PART: usize, const NTH: usize>(
     simd: S,
     block: &[u8],
     x: &XPart,
@@ -122,7 +146,7 @@ fn add_pair<S: Simd, F: Grouped, const PART: usize, const NTH: usize>(
 
 /// Scales sums and adds them to the total, and the minima.
 #[inline(always)]
-fn add_sums<S: Simd, F: Grouped, const PART: usize, const HALF: usize>(
+fn add_sums<S: Integers, F: Grouped, const PART: usize, const HALF: usize>(
     simd: S,
     block: &[u8],
     x: &XPart,

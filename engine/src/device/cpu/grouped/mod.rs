@@ -6,6 +6,7 @@ mod formats;
 pub mod layout;
 mod matmul;
 mod matvec;
+mod panel;
 
 pub use activations::XPart;
 pub use matmul::matmul;

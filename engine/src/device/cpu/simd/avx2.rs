@@ -4,9 +4,9 @@ use std::arch::x86_64::*;
 
 use super::{BLOCK, Simd, Task};
 
-/// The proof that this machine has AVX2, FMA and F16C, and AVX-VNNI where it says so.
+/// The proof that this machine has AVX2, FMA and F16C.
 #[derive(Clone, Copy)]
-pub struct Avx2<const VNNI: bool>(());
+pub struct Avx2(());
 
 /// Calls intrinsics that need what [`Avx2`] proves.
 macro_rules! avx2 {
@@ -20,26 +20,22 @@ macro_rules! avx2 {
 type Vector = __m256;
 type Block = [Vector; 4];
 
-impl<const VNNI: bool> Avx2<VNNI> {
-    /// None if the machine lacks any of them.
+impl Avx2 {
+    /// None if the machine lacks any of the three.
     #[inline]
     pub fn detect() -> Option<Self> {
         let all =
             is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
-        (all && (!VNNI || is_x86_feature_detected!("avxvnni"))).then_some(Self(()))
+        all.then_some(Self(()))
     }
 
     /// Does the work with these instructions.
     pub fn run(self, task: impl Task) {
         #[target_feature(enable = "avx2,fma,f16c")]
-        fn enabled(simd: impl Simd, task: impl Task) {
+        fn enabled(simd: Avx2, task: impl Task) {
             task.run(simd);
         }
-        #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
-        fn enabled_vnni(simd: impl Simd, task: impl Task) {
-            task.run(simd);
-        }
-        avx2!(if VNNI { enabled_vnni(self, task) } else { enabled(self, task) });
+        avx2!(enabled(self, task));
     }
 }
 
@@ -60,7 +56,7 @@ fn widen_bf16(eight: __m128i) -> Vector {
     avx2!(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(eight))))
 }
 
-impl<const VNNI: bool> Simd for Avx2<VNNI> {
+impl Simd for Avx2 {
     type Vector = Vector;
     type Block = Block;
     const TILE_TOKENS: usize = 6;

@@ -1,12 +1,12 @@
-//! x86-64 with AVX-512 F and BW: sixteen lanes, thirty-two registers.
+//! x86-64 with AVX-512 F: sixteen lanes, thirty-two registers.
 
 use std::arch::x86_64::*;
 
 use super::{BLOCK, Simd, Task, avx2::Avx2};
 
-/// The proof that this machine has AVX-512 F and BW and all that [`Avx2`] proves, and VNNI where it says so.
+/// The proof that this machine has AVX-512 F and all that [`Avx2`] proves.
 #[derive(Clone, Copy)]
-pub struct Avx512<const VNNI: bool>(Avx2<false>);
+pub struct Avx512(Avx2);
 
 /// Calls intrinsics that need what [`Avx512`] proves.
 macro_rules! avx512 {
@@ -20,26 +20,20 @@ macro_rules! avx512 {
 type Vector = __m512;
 type Block = [Vector; 2];
 
-impl<const VNNI: bool> Avx512<VNNI> {
+impl Avx512 {
     /// None if the machine lacks any of them.
     #[inline]
     pub fn detect() -> Option<Self> {
-        let base = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-        let all = base && (!VNNI || is_x86_feature_detected!("avx512vnni"));
-        if all { Avx2::detect().map(Self) } else { None }
+        if is_x86_feature_detected!("avx512f") { Avx2::detect().map(Self) } else { None }
     }
 
     /// Does the work with these instructions.
     pub fn run(self, task: impl Task) {
-        #[target_feature(enable = "avx512f,avx512bw,avx2,fma,f16c")]
-        fn enabled(simd: impl Simd, task: impl Task) {
+        #[target_feature(enable = "avx512f,avx2,fma,f16c")]
+        fn enabled(simd: Avx512, task: impl Task) {
             task.run(simd);
         }
-        #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx2,fma,f16c")]
-        fn enabled_vnni(simd: impl Simd, task: impl Task) {
-            task.run(simd);
-        }
-        avx512!(if VNNI { enabled_vnni(self, task) } else { enabled(self, task) });
+        avx512!(enabled(self, task));
     }
 }
 
@@ -58,7 +52,7 @@ fn add_halves(a: Vector) -> __m256 {
     })
 }
 
-impl<const VNNI: bool> Simd for Avx512<VNNI> {
+impl Simd for Avx512 {
     type Vector = Vector;
     type Block = Block;
     const TILE_TOKENS: usize = 12;

@@ -1,10 +1,17 @@
 //! Which instruction sets there are, and which of them this machine has.
 
-#[cfg(target_arch = "aarch64")]
-use super::neon::Neon;
-use super::{Integers, Task, scalar::Scalar};
+use super::{Integers, Task, integers::IntegerTask, scalar::Scalar};
 #[cfg(target_arch = "x86_64")]
-use super::{avx2::Avx2, avx512::Avx512};
+use super::{
+    avx2::Avx2,
+    avx512::Avx512,
+    integers::{Avx2Integers, Avx512Vnni, AvxVnni},
+};
+#[cfg(target_arch = "aarch64")]
+use super::{
+    integers::{NeonDotprod, NeonIntegers},
+    neon::Neon,
+};
 
 /// An instruction set that the kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,9 +22,9 @@ pub enum SimdLevel {
     Avx2,
     /// The same, and AVX-VNNI for products of bytes (2021 and later).
     AvxVnni,
-    /// x86-64 with AVX-512 F and BW.
+    /// x86-64 with AVX-512 F; products of bytes as with AVX2.
     Avx512,
-    /// The same, and VNNI for products of bytes.
+    /// The same with BW, and VNNI for products of bytes (2019 and later).
     Avx512Vnni,
     /// 64-bit ARM.
     Neon,
@@ -50,17 +57,17 @@ impl SimdLevel {
         match self {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => Avx2::<false>::detect().is_some(),
+            Self::Avx2 => Avx2::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::AvxVnni => Avx2::<true>::detect().is_some(),
+            Self::AvxVnni => Avx2::detect().is_some() && AvxVnni::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => Avx512::<false>::detect().is_some(),
+            Self::Avx512 => Avx512::detect().is_some(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => Avx512::<true>::detect().is_some(),
+            Self::Avx512Vnni => Avx512::detect().is_some() && Avx512Vnni::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => Neon::<false>::detect().is_some(),
+            Self::Neon => Neon::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
-            Self::NeonDotprod => Neon::<true>::detect().is_some(),
+            Self::NeonDotprod => Neon::detect().is_some() && NeonDotprod::detect().is_some(),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => true,
             #[allow(unreachable_patterns, reason = "no target has all of them")]
@@ -82,40 +89,79 @@ impl SimdLevel {
         }
     }
 
-    /// What its products add to weights with a sign; see [`super::Integers::BIAS`].
+    /// What its products add to weights with a sign; see [`Integers::BIAS`].
     pub(crate) fn bias(self) -> i32 {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::AvxVnni => <Avx2<true> as Integers>::BIAS,
+            Self::AvxVnni => AvxVnni::BIAS,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => <Avx512<true> as Integers>::BIAS,
+            Self::Avx512Vnni => Avx512Vnni::BIAS,
             _ => 0,
         }
     }
 
-    /// Does the work with it, or in plain Rust where this machine has it not.
+    /// Does the work with it, or in plain Rust where this machine has it not. Those that differ in their products of
+    /// bytes alone are one here.
     pub(crate) fn run(self, task: impl Task) {
-        /// Does the work if the machine has the instructions.
-        macro_rules! with {
-            ($simd:ty) => {
-                if let Some(simd) = <$simd>::detect() {
-                    return simd.run(task);
-                }
-            };
-        }
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => with!(Avx2<false>),
+            Self::Avx2 | Self::AvxVnni => {
+                if let Some(simd) = Avx2::detect() {
+                    return simd.run(task);
+                }
+            }
             #[cfg(target_arch = "x86_64")]
-            Self::AvxVnni => with!(Avx2<true>),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => with!(Avx512<false>),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => with!(Avx512<true>),
+            Self::Avx512 | Self::Avx512Vnni => {
+                if let Some(simd) = Avx512::detect() {
+                    return simd.run(task);
+                }
+            }
             #[cfg(target_arch = "aarch64")]
-            Self::Neon => with!(Neon<false>),
+            Self::Neon | Self::NeonDotprod => {
+                if let Some(simd) = Neon::detect() {
+                    return simd.run(task);
+                }
+            }
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128 => return task.run(super::simd128::Simd128),
+            _ => {}
+        }
+        task.run(Scalar);
+    }
+
+    /// The same for work on whole numbers.
+    pub(crate) fn run_integers(self, task: impl IntegerTask) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::Avx512 => {
+                if let Some(simd) = Avx2Integers::detect() {
+                    return simd.run(task);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => {
+                if let Some(simd) = AvxVnni::detect() {
+                    return simd.run(task);
+                }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => {
+                if let Some(simd) = Avx512Vnni::detect() {
+                    return simd.run(task);
+                }
+            }
             #[cfg(target_arch = "aarch64")]
-            Self::NeonDotprod => with!(Neon<true>),
+            Self::Neon => {
+                if let Some(simd) = NeonIntegers::detect() {
+                    return simd.run(task);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => {
+                if let Some(simd) = NeonDotprod::detect() {
+                    return simd.run(task);
+                }
+            }
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => return task.run(super::simd128::Simd128),
             _ => {}

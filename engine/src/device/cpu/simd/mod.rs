@@ -17,15 +17,15 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
-pub use integers::{Four, Integers, QUAD, ROWS};
+pub use integers::{Four, IntegerTask, Integers, QUAD, ROWS};
 pub use level::SimdLevel;
 
 /// Numbers of a block.
 pub const BLOCK: usize = 32;
 
-/// An instruction set: arithmetic on vectors of F32, and blocks of weights as they are stored; on whole numbers by
-/// [`Integers`].
-pub trait Simd: Integers {
+/// An instruction set: arithmetic on vectors of F32, and blocks of weights as they are stored. [`Integers`] has the
+/// arithmetic on whole numbers.
+pub trait Simd: Copy {
     /// Some F32 numbers in a register.
     type Vector: Copy;
     /// [`BLOCK`] numbers in registers.

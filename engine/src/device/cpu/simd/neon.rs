@@ -4,10 +4,9 @@ use std::arch::aarch64::*;
 
 use super::{BLOCK, Simd, Task};
 
-/// The proof that this machine has NEON, as every 64-bit ARM with an operating system does, and the product
-/// instructions of ARMv8.2 where it says so.
+/// The proof that this machine has NEON; every 64-bit ARM with an operating system does.
 #[derive(Clone, Copy)]
-pub struct Neon<const DOTPROD: bool>(());
+pub struct Neon(());
 
 /// Calls intrinsics that need what [`Neon`] proves.
 macro_rules! neon {
@@ -21,25 +20,20 @@ macro_rules! neon {
 type Vector = float32x4_t;
 type Block = [Vector; 8];
 
-impl<const DOTPROD: bool> Neon<DOTPROD> {
+impl Neon {
     /// None if the machine lacks it.
     #[inline]
     pub fn detect() -> Option<Self> {
-        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
-        (std::arch::is_aarch64_feature_detected!("neon") && (!DOTPROD || dotprod)).then_some(Self(()))
+        std::arch::is_aarch64_feature_detected!("neon").then_some(Self(()))
     }
 
     /// Does the work with these instructions.
     pub fn run(self, task: impl Task) {
         #[target_feature(enable = "neon")]
-        fn enabled(simd: impl Simd, task: impl Task) {
+        fn enabled(simd: Neon, task: impl Task) {
             task.run(simd);
         }
-        #[target_feature(enable = "neon,dotprod")]
-        fn enabled_dotprod(simd: impl Simd, task: impl Task) {
-            task.run(simd);
-        }
-        neon!(if DOTPROD { enabled_dotprod(self, task) } else { enabled(self, task) });
+        neon!(enabled(self, task));
     }
 }
 
@@ -82,7 +76,7 @@ fn widen_bf16(eight: uint16x8_t) -> [Vector; 2] {
     ])
 }
 
-impl<const DOTPROD: bool> Simd for Neon<DOTPROD> {
+impl Simd for Neon {
     type Vector = Vector;
     type Block = Block;
     const TILE_TOKENS: usize = 6;

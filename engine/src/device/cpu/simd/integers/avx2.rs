@@ -2,16 +2,57 @@
 
 use std::arch::x86_64::*;
 
-use super::{Four, Integers, QUAD, ROWS};
-use crate::device::cpu::simd::avx2::Avx2;
+use super::{Four, IntegerTask, Integers, QUAD, ROWS};
 
-/// Calls intrinsics that need what [`Avx2`] proves.
+/// The proof that this machine has AVX2, FMA and F16C, and AVX-VNNI if `VNNI`.
+#[derive(Clone, Copy)]
+pub struct Bytes256<const VNNI: bool>(());
+
+/// Without AVX-VNNI.
+pub type Avx2Integers = Bytes256<false>;
+
+/// With it.
+pub type AvxVnni = Bytes256<true>;
+
+/// Calls intrinsics that need what [`Bytes256`] proves.
 macro_rules! avx2 {
     ($intrinsics:expr) => {
-        // SAFETY: an `Avx2` is only made where the machine has the instructions, with VNNI if it says so, and each
+        // SAFETY: a `Bytes256` is only made where the machine has the instructions, with VNNI if it says so, and each
         // pointer comes from a reference to an array of the size that the intrinsic reads or writes.
         unsafe { $intrinsics }
     };
+}
+
+impl<const VNNI: bool> Bytes256<VNNI> {
+    /// None if the machine lacks any of them.
+    #[inline]
+    pub fn detect() -> Option<Self> {
+        let base =
+            is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c");
+        (base && (!VNNI || is_x86_feature_detected!("avxvnni"))).then_some(Self(()))
+    }
+}
+
+impl Avx2Integers {
+    /// Does the work with these instructions.
+    pub fn run(self, task: impl IntegerTask) {
+        #[target_feature(enable = "avx2,fma,f16c")]
+        fn enabled(simd: Avx2Integers, task: impl IntegerTask) {
+            task.run(simd);
+        }
+        avx2!(enabled(self, task));
+    }
+}
+
+impl AvxVnni {
+    /// Does the work with these instructions.
+    pub fn run(self, task: impl IntegerTask) {
+        #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+        fn enabled(simd: AvxVnni, task: impl IntegerTask) {
+            task.run(simd);
+        }
+        avx2!(enabled(self, task));
+    }
 }
 
 #[inline(always)]
@@ -37,7 +78,7 @@ fn dot_signed(weights: __m256i, x: Four, sums: __m256i) -> __m256i {
     })
 }
 
-impl<const VNNI: bool> Integers for Avx2<VNNI> {
+impl<const VNNI: bool> Integers for Bytes256<VNNI> {
     type Bytes = [__m256i; 2];
     type Sums = [__m256i; 2];
     type Rows = [__m256; 2];
@@ -159,5 +200,12 @@ impl<const VNNI: bool> Integers for Avx2<VNNI> {
                 _mm256_fmadd_ps(_mm256_mul_ps(a[1], scale), b[1], c[1]),
             ]
         })
+    }
+
+    #[inline(always)]
+    fn prefetch(self, bytes: &[u8]) {
+        for line in bytes.chunks(64) {
+            avx2!(_mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()));
+        }
     }
 }

@@ -1,27 +1,50 @@
-//! x86-64 with AVX-512 F and BW: sixteen rows fill a register. With VNNI four products and their sum are one
+//! x86-64 with AVX-512 F, BW and VNNI: sixteen rows fill a register, and four products and their sum are one
 //! instruction.
 
 use std::arch::x86_64::*;
 
-use super::{Four, Integers, QUAD, ROWS};
-use crate::device::cpu::simd::avx512::Avx512;
+use super::{Four, IntegerTask, Integers, QUAD, ROWS};
 
-/// Calls intrinsics that need what [`Avx512`] proves.
+/// The proof that this machine has AVX-512 F, BW and VNNI.
+#[derive(Clone, Copy)]
+pub struct Avx512Vnni(());
+
+/// Calls intrinsics that need what [`Avx512Vnni`] proves.
 macro_rules! avx512 {
     ($intrinsics:expr) => {
-        // SAFETY: an `Avx512` is only made where the machine has the instructions, with VNNI if it says so, and each
-        // pointer comes from a reference to an array of the size that the intrinsic reads or writes.
+        // SAFETY: an `Avx512Vnni` is only made where the machine has the instructions, and each pointer comes from a
+        // reference to an array of the size that the intrinsic reads or writes.
         unsafe { $intrinsics }
     };
 }
 
-impl<const VNNI: bool> Integers for Avx512<VNNI> {
+impl Avx512Vnni {
+    /// None if the machine lacks any of them.
+    #[inline]
+    pub fn detect() -> Option<Self> {
+        let all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni");
+        all.then_some(Self(()))
+    }
+
+    /// Does the work with these instructions.
+    pub fn run(self, task: impl IntegerTask) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+        fn enabled(simd: Avx512Vnni, task: impl IntegerTask) {
+            task.run(simd);
+        }
+        avx512!(enabled(self, task));
+    }
+}
+
+impl Integers for Avx512Vnni {
     type Bytes = __m512i;
     type Sums = __m512i;
     type Rows = __m512;
     const SUMS_TOKENS: usize = 12;
-    // VNNI multiplies bytes without a sign by bytes with one.
-    const BIAS: i32 = if VNNI { 128 } else { 0 };
+    // The instruction multiplies bytes without a sign by bytes with one.
+    const BIAS: i32 = 128;
 
     #[inline(always)]
     fn load_bytes(self, from: &[u8; QUAD]) -> __m512i {
@@ -57,7 +80,7 @@ impl<const VNNI: bool> Integers for Avx512<VNNI> {
 
     #[inline(always)]
     fn bias(self, bytes: __m512i) -> __m512i {
-        if VNNI { avx512!(_mm512_xor_si512(bytes, _mm512_set1_epi8(-128))) } else { bytes }
+        avx512!(_mm512_xor_si512(bytes, _mm512_set1_epi8(-128)))
     }
 
     #[inline(always)]
@@ -68,34 +91,14 @@ impl<const VNNI: bool> Integers for Avx512<VNNI> {
     #[inline(always)]
     fn dot_unsigned(self, [a, b]: [__m512i; 2], x: [Four; 2], sums: __m512i) -> __m512i {
         avx512!({
-            let (x, y) = (_mm512_set1_epi32(x[0]), _mm512_set1_epi32(x[1]));
-            if VNNI {
-                _mm512_dpbusd_epi32(_mm512_dpbusd_epi32(sums, a, x), b, y)
-            } else {
-                // At most 4 * 63 * 127: no lane of 16 bits overflows.
-                let pairs = _mm512_add_epi16(_mm512_maddubs_epi16(a, x), _mm512_maddubs_epi16(b, y));
-                _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
-            }
+            let sums = _mm512_dpbusd_epi32(sums, a, _mm512_set1_epi32(x[0]));
+            _mm512_dpbusd_epi32(sums, b, _mm512_set1_epi32(x[1]))
         })
     }
 
     #[inline(always)]
     fn dot_signed(self, weights: [__m512i; 2], x: [Four; 2], sums: __m512i) -> __m512i {
-        if VNNI {
-            return self.dot_unsigned(weights, x, sums);
-        }
-        let mut sums = sums;
-        for (weights, x) in weights.into_iter().zip(x) {
-            // The weight's sign goes over to the activation: 2 * 128 * 127 just fits.
-            sums = avx512!({
-                let x = _mm512_set1_epi32(x);
-                let negative = _mm512_movepi8_mask(weights);
-                let x = _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
-                let pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(weights), x);
-                _mm512_add_epi32(sums, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)))
-            });
-        }
-        sums
+        self.dot_unsigned(weights, x, sums)
     }
 
     #[inline(always)]
@@ -136,5 +139,13 @@ impl<const VNNI: bool> Integers for Avx512<VNNI> {
     #[inline(always)]
     fn rows_i8(self, from: [i8; ROWS]) -> __m512 {
         avx512!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))))
+    }
+
+    #[inline(always)]
+    fn prefetch(self, bytes: &[u8]) {
+        // No address is read that is not within the slice.
+        for line in bytes.chunks(64) {
+            avx512!(_mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()));
+        }
     }
 }

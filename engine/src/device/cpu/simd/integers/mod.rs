@@ -14,6 +14,19 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
+#[cfg(target_arch = "x86_64")]
+pub use avx2::{Avx2Integers, AvxVnni};
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512Vnni;
+#[cfg(target_arch = "aarch64")]
+pub use neon::{NeonDotprod, NeonIntegers};
+
+/// Work that is compiled for each instruction set; see [`super::Task`].
+pub trait IntegerTask {
+    /// Does it.
+    fn run<S: Integers>(self, simd: S);
+}
+
 /// Rows that go side by side.
 pub const ROWS: usize = 16;
 
@@ -77,6 +90,10 @@ pub trait Integers: Copy {
     fn splat_rows(self, value: f32) -> Self::Rows {
         self.load_rows(&[value; ROWS])
     }
+
+    /// Asks for memory that will be read soon.
+    #[inline(always)]
+    fn prefetch(self, _bytes: &[u8]) {}
 
     /// From signed bytes.
     #[inline(always)]

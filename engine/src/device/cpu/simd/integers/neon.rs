@@ -4,16 +4,45 @@
 
 use std::arch::{aarch64::*, asm};
 
-use super::{Four, Integers, QUAD, ROWS};
-use crate::device::cpu::simd::neon::{Neon, widen_f16};
+use super::{Four, IntegerTask, Integers, QUAD, ROWS};
+use crate::device::cpu::simd::neon::widen_f16;
 
-/// Calls intrinsics that need what [`Neon`] proves.
+/// The proof that this machine has NEON, and the product instructions of ARMv8.2 if `DOTPROD`.
+#[derive(Clone, Copy)]
+pub struct Bytes128<const DOTPROD: bool>(());
+
+/// Without the product instructions.
+pub type NeonIntegers = Bytes128<false>;
+
+/// With them.
+pub type NeonDotprod = Bytes128<true>;
+
+/// Calls intrinsics that need what [`Bytes128`] proves.
 macro_rules! neon {
     ($intrinsics:expr) => {
-        // SAFETY: a `Neon` is only made where the machine has the instructions, with those for products if it says
+        // SAFETY: a `Bytes128` is only made where the machine has the instructions, with those for products if it says
         // so, and each pointer comes from a reference to an array of the size that the intrinsic reads or writes.
         unsafe { $intrinsics }
     };
+}
+
+impl<const DOTPROD: bool> Bytes128<DOTPROD> {
+    /// None if the machine lacks any of them.
+    #[inline]
+    pub fn detect() -> Option<Self> {
+        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
+        (std::arch::is_aarch64_feature_detected!("neon") && (!DOTPROD || dotprod)).then_some(Self(()))
+    }
+
+    /// Does the work with these instructions. The product instruction is in assembly, which needs no permission from
+    /// the compiler.
+    pub fn run(self, task: impl IntegerTask) {
+        #[target_feature(enable = "neon")]
+        fn enabled(simd: impl Integers, task: impl IntegerTask) {
+            task.run(simd);
+        }
+        neon!(enabled(self, task));
+    }
 }
 
 /// Four products and their sum, for each of four rows. In assembly, because the intrinsic is not stable.
@@ -37,7 +66,7 @@ fn pairs(weights: int8x16_t, x: int8x16_t, lower: int32x4_t, upper: int32x4_t) -
     ))
 }
 
-impl<const DOTPROD: bool> Integers for Neon<DOTPROD> {
+impl<const DOTPROD: bool> Integers for Bytes128<DOTPROD> {
     type Bytes = [uint8x16_t; 4];
     /// Without the product instructions four rows after the other in two vectors each, else the first four alone.
     type Sums = [int32x4_t; 8];
