@@ -17,9 +17,6 @@ use crate::{
 /// Bytes of weights that are worth waking a worker for.
 const PART_BYTES: usize = 64 << 10;
 
-/// How far ahead memory is asked for.
-const AHEAD_BYTES: usize = 4096;
-
 /// Multiplies; adds to `out` if `accumulate`. `parts` is memory for the activations.
 pub fn matvec(
     workers: &dyn Workers,
@@ -82,13 +79,8 @@ impl Rows<'_> {
 #[inline(always)]
 fn group_products<S: Integers, F: Grouped>(simd: S, group: &[u8], x: &[XPart]) -> S::Rows {
     let mut total = simd.splat_rows(0.0);
-    let blocks = F::blocks(group);
-    for (nth, (block, x)) in blocks.iter().zip(x.chunks_exact(F::PARTS)).enumerate() {
+    for (block, x) in F::blocks(group).iter().zip(x.chunks_exact(F::PARTS)) {
         let block = block.as_ref();
-        // Behind the end of a page of 4 KiB the machine does not look by itself.
-        if let Some(ahead) = blocks.get(nth + AHEAD_BYTES.div_ceil(size_of::<F::Block>())) {
-            simd.prefetch(ahead.as_ref());
-        }
         if F::PARTS == 1 {
             total = add_part::<S, F, 0>(simd, block, x, total);
         } else {

@@ -201,11 +201,4 @@ impl<const VNNI: bool> Integers for Bytes256<VNNI> {
             ]
         })
     }
-
-    #[inline(always)]
-    fn prefetch(self, bytes: &[u8]) {
-        for line in bytes.chunks(64) {
-            avx2!(_mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()));
-        }
-    }
 }

@@ -140,12 +140,4 @@ impl Integers for Avx512Vnni {
     fn rows_i8(self, from: [i8; ROWS]) -> __m512 {
         avx512!(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.as_ptr().cast()))))
     }
-
-    #[inline(always)]
-    fn prefetch(self, bytes: &[u8]) {
-        // No address is read that is not within the slice.
-        for line in bytes.chunks(64) {
-            avx512!(_mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()));
-        }
-    }
 }

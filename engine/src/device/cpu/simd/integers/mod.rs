@@ -91,10 +91,6 @@ pub trait Integers: Copy {
         self.load_rows(&[value; ROWS])
     }
 
-    /// Asks for memory that will be read soon.
-    #[inline(always)]
-    fn prefetch(self, _bytes: &[u8]) {}
-
     /// From signed bytes.
     #[inline(always)]
     fn rows_i8(self, from: [i8; ROWS]) -> Self::Rows {
