@@ -64,6 +64,42 @@ fn complete_prints_an_event_a_line() {
 }
 
 #[test]
+fn a_model_without_a_chat_template_is_talked_to_with_a_warning() {
+    let model = ModelCopy::new().edit("tokenizer_config.json", |config| {
+        config.as_object_mut().unwrap().shift_remove("chat_template").unwrap();
+    });
+    let ran = run(&["chat", "Hello.", "--model", model.argument(), "--greedy", "--max-tokens", "60"]).done();
+    assert!(ran.stderr.starts_with("warning: This model brings no chat template"), "{}", ran.stderr);
+    assert!(!ran.stdout.trim().is_empty() && !ran.stdout.contains("User:"), "{}", ran.stdout);
+    let ran = run(&["complete", "Hello.", "--model", model.argument(), "--greedy", "--max-tokens", "2"]).done();
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn thoughts_are_shown_beside_the_answer_or_not_at_all() {
+    let model = ModelCopy::new().edit("tokenizer_config.json", |config| {
+        let template = config["chat_template"].as_str().unwrap();
+        assert!(template.contains("'<|assistant|>' }}"), "{template}");
+        config["chat_template"] =
+            template.replace("'<|assistant|>' }}", "'<|assistant|><think>' }}{# </think> #}").into();
+    });
+    let ask = |more: &[&str]| {
+        let args = ["chat", "Hello.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
+        run(&[&args[..], more].concat()).done()
+    };
+    let shown = ask(&["--reasoning", "show"]);
+    assert!(!shown.stderr.trim().is_empty() && shown.stdout.is_empty(), "{:?} {:?}", shown.stderr, shown.stdout);
+    for hidden in [ask(&[]), ask(&["--reasoning", "hide"])] {
+        assert_eq!((hidden.stderr.as_str(), hidden.stdout.as_str()), ("", ""));
+    }
+    let events = ask(&["--json"]).json_lines();
+    let (_, tokens) = events.split_last().unwrap();
+    let thought: String = tokens.iter().filter_map(|token| token["reasoning"].as_str()).collect();
+    assert_eq!(thought.trim(), shown.stderr.trim());
+    assert!(tokens.iter().all(|token| token["text"] == ""), "{tokens:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_text() {
     let args = ["complete", "The", "--temperature", "1.5", "--seed", "7", "--max-tokens", "12"];
     let [first, second] = [run(&args).done().stdout, run(&args).done().stdout];

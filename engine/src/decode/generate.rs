@@ -70,6 +70,7 @@ impl Session {
         }
         let mut history = prompt.to_vec();
         let mut answer = Answer::default();
+        let mut is_cut = false;
         let reason = loop {
             if options.max_tokens.is_some_and(|max| answer.tokens >= max as usize) {
                 break StopReason::MaxTokens;
@@ -84,8 +85,9 @@ impl Session {
             }
             history.push(id);
             let text = options.text.push(options.tokenizer, id);
-            if answer.push(id, &text, &mut options.stop, sink) {
-                break StopReason::StopText;
+            if let Some(reason) = answer.push(id, &text, &mut options.stop, sink) {
+                is_cut = true;
+                break reason;
             }
             if let Some(constraint) = &mut options.constraint {
                 constraint.push(id)?;
@@ -102,7 +104,7 @@ impl Session {
             }
             self.step(PlanIndex::Decode, &[id])?;
         };
-        if reason != StopReason::StopText {
+        if !is_cut {
             let rest = options.text.finish();
             answer.finish(&rest, &mut options.stop, sink);
         }
@@ -142,13 +144,13 @@ struct Answer {
 }
 
 impl Answer {
-    /// Takes a token; true if a stop text came.
-    fn push(&mut self, id: u32, text: &str, stop: &mut StopTexts, sink: &mut dyn Sink) -> bool {
+    /// Takes a token; says why the answer ends here, if a stop text came.
+    fn push(&mut self, id: u32, text: &str, stop: &mut StopTexts, sink: &mut dyn Sink) -> Option<StopReason> {
         self.tokens += 1;
         self.waiting.push(id);
         let verdict = stop.push(text);
         self.text += &verdict.text;
-        if verdict.stopped || (!self.text.is_empty() && !stop.is_holding()) {
+        if verdict.stopped.is_some() || (!self.text.is_empty() && !stop.is_holding()) {
             self.release(sink);
         }
         verdict.stopped

@@ -54,6 +54,7 @@ pub struct Model {
 impl Model {
     /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
+        catalog.check_weights()?;
         let mut recorder = Recorder {
             config: &config,
             context: context_tokens,
@@ -68,6 +69,7 @@ impl Model {
             recorder.attention(layer, shared.stream)?;
             recorder.feed_forward(layer, shared.stream)?;
         }
+        recorder.weights.check_all_read()?;
         let mut plans = vec![("decode", 1, false), ("prefill", PREFILL_TOKENS_MAX, false)];
         if scoring {
             plans.push(("score", SCORE_TOKENS_MAX, true));
@@ -123,8 +125,10 @@ impl Recorder<'_> {
         let ModelConfig { vocab_size, hidden, tied_embedding, .. } = *self.config;
         let matrix = [vocab_size, hidden];
         let embedding = self.weights.matrix(&mut self.program, Role::Embedding, 0, matrix)?;
-        let is_tied = tied_embedding.unwrap_or(!self.weights.has(Role::Head, 0));
-        let head = if is_tied { embedding } else { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? };
+        // A head in the file is used even where the configuration ties it to the embedding, as transformers 5 does: if
+        // the two are equal nothing changes, and if not the configuration is what is wrong.
+        let has_head = tied_embedding == Some(false) || self.weights.has(Role::Head, 0);
+        let head = if has_head { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? } else { embedding };
         let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
         for index in 0..self.config.ropes.len() {
             let table = self.weights.rope_table(&mut self.program, index, self.context)?;

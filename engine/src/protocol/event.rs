@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
+use super::{
+    AddedDocument, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages, ModelList,
+    ModelReport, ModelTask, ProbeReport, Route,
+};
 
 /// An event with the number of the request that it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,6 +55,10 @@ pub enum Event {
         id: u32,
         /// The text that became whole with it.
         text: String,
+        /// What the model thought with it, where its chat template marks thoughts; never part of `text`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", ts(optional))]
+        reasoning: Option<String>,
     },
     /// The model called a function. Its words are not part of any `token`'s text.
     ToolCall {
@@ -71,6 +78,19 @@ pub enum Event {
     Embedding(Embedding),
     /// Every text has its vector.
     Embedded(Embedded),
+    /// Which documents there are.
+    Documents(DocumentList),
+    /// A document is on its way, or a search.
+    DocumentProgress(DocumentProgress),
+    /// A document can be searched.
+    DocumentAdded(AddedDocument),
+    /// A document is gone.
+    DocumentRemoved {
+        /// As it was.
+        document: Document,
+    },
+    /// What a search found.
+    Passages(FoundPassages),
     /// The model is gone.
     Unloaded,
     /// The request to stop has been noted.
@@ -84,7 +104,12 @@ impl Event {
     pub fn is_terminal(&self) -> bool {
         !matches!(
             self,
-            Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. } | Self::ToolCall { .. } | Self::Embedding(_)
+            Self::Loading(_)
+                | Self::Prefilled { .. }
+                | Self::Token { .. }
+                | Self::ToolCall { .. }
+                | Self::Embedding(_)
+                | Self::DocumentProgress(_)
         )
     }
 }
@@ -138,6 +163,8 @@ pub struct Loaded {
     pub context_tokens: u32,
     /// Whether the model brought a chat template.
     pub has_chat_template: bool,
+    /// What a person who chats with it should know first; none if there is nothing.
+    pub notice: Option<String>,
     /// Where it runs.
     pub route: Route,
     /// On what: the GPU's name, or the CPU's SIMD level.
@@ -216,6 +243,8 @@ pub enum FailureCode {
     UnsupportedFormat,
     MissingTensor,
     WrongShape,
+    /// A tensor that the architecture has no place for.
+    UnexpectedTensor,
     Tokenizer,
     Template,
     WrongTask,
@@ -227,6 +256,7 @@ pub enum FailureCode {
     Cancelled,
     OutOfMemory,
     NotAllowed,
+    NoLibrary,
     NoDevice,
     DeviceLost,
     DeviceFault,

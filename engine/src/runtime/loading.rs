@@ -15,6 +15,11 @@ use crate::{
     text::{ChatTemplate, Tokenizer},
 };
 
+/// What is said of a model without a chat template.
+const NO_TEMPLATE: &str = "This model brings no chat template, so it was hardly made to chat: the conversation is \
+    written for it as lines that begin with \"User:\" and \"Assistant:\", and an answer ends where it begins such a \
+    line itself. Do not expect it to follow instructions.";
+
 /// How a loading is followed.
 pub(super) struct Report<'a> {
     /// When it began.
@@ -92,10 +97,11 @@ impl Runtime {
     ) -> Result<Ready> {
         let config = ModelConfig::read(&opened.documents)?;
         let tokenizer = Tokenizer::from_documents(&opened.documents)?;
-        let mut template = ChatTemplate::from_documents(&opened.documents)?;
-        if let Some(template) = &mut template {
-            template.set_now(self.platform.local_time());
-        }
+        let mut template = match ChatTemplate::from_documents(&opened.documents)? {
+            Some(template) => template,
+            None => ChatTemplate::transcript(&tokenizer.beginning()),
+        };
+        template.set_now(self.platform.local_time());
         let (session, choice) = self
             .open_on(request.device, async |choice| {
                 self.open_session(choice, &request, opened, &config, scoring, &mut *report.progress).await
@@ -108,7 +114,8 @@ impl Runtime {
             parameters: opened.catalog.parameters(),
             weights_bytes: opened.catalog.weights_bytes(),
             context_tokens: session.context_tokens(),
-            has_chat_template: template.is_some(),
+            has_chat_template: !template.is_transcript(),
+            notice: template.is_transcript().then(|| NO_TEMPLATE.to_owned()),
             route: route(choice.adapter.is_some()),
             adapter: session.device().name(),
             reason: choice.reason,

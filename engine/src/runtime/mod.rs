@@ -5,6 +5,7 @@ mod embedding;
 mod generation;
 mod inspecting;
 mod loading;
+mod outlet;
 mod platform;
 mod probing;
 mod prompt;
@@ -45,7 +46,7 @@ enum Slot {
 struct Ready {
     session: Session,
     tokenizer: Tokenizer,
-    template: Option<ChatTemplate>,
+    template: ChatTemplate,
     /// Built when the first answer in a given form is asked for.
     grammars: OnceCell<Grammars>,
     request: LoadRequest,
@@ -92,6 +93,11 @@ impl Runtime {
                 }
                 Err(error) => Err(error),
             },
+            // A host that keeps documents answers these before they get here.
+            Request::Documents
+            | Request::AddDocument(_)
+            | Request::RemoveDocument { .. }
+            | Request::SearchDocuments(_) => Err(Error::NoLibrary),
             Request::Embed(request) => match self.take_embedder() {
                 Ok(mut ready) => {
                     let answer = self.embed(&mut ready, id, &request, emit).await;

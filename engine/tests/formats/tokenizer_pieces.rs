@@ -1,4 +1,4 @@
-//! Vocabularies of other kinds, against the tokens that their own libraries cut (`tests/fixtures/tokenizers.py`).
+//! Vocabularies of other kinds, against the tokens that their own libraries cut (`tests/fixtures/make_tokenizers.py`).
 
 use hearth_engine::{
     Error,
@@ -29,6 +29,7 @@ fn documents(model: Vec<u8>) -> Documents {
         special_tokens_map: None,
         generation_config: None,
         chat_template: None,
+        more_templates: Vec::new(),
     }
 }
 

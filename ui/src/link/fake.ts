@@ -1,5 +1,7 @@
 // A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import { FakeDocuments } from './fake_documents';
 import { FakeShelf } from './fake_models';
+import { isTerminal } from './failure';
 import type { Link, LinkKind, SendOptions } from './link';
 import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
@@ -59,6 +61,7 @@ export function fakeLoaded(route: Route, change: Partial<Loaded> = {}): Loaded {
     context_tokens: 1024,
     tasks: ['generate'],
     has_chat_template: true,
+    notice: null,
     route,
     adapter: route.endsWith('gpu') ? 'Example Graphics 9000' : 'avx2',
     reason: 'as asked',
@@ -87,6 +90,10 @@ export interface FakeEngine {
   readonly side: 'webview' | 'native';
   /** What is answered to a request to generate. */
   readonly answer: (request: GenerateRequest) => string;
+  /** What is thought before. */
+  readonly thoughts?: string;
+  /** What is said of the model when it is loaded. */
+  readonly notice?: string;
   /** Awaited before each event that takes time in a real engine. */
   readonly pause: (what: 'load' | 'prefill' | 'token') => Promise<void>;
   /** Instead of what would have come: the request fails. */
@@ -110,7 +117,8 @@ async function* load(engine: FakeEngine, request: LoadRequest, signal: AbortSign
     yield { type: 'loading', stage: 'weights', done_bytes, total_bytes, elapsed_ms: step * 40 };
   }
   const route: Route = `${engine.side}-${request.device === 'gpu' ? 'gpu' : 'cpu'}`;
-  yield { type: 'loaded', ...fakeLoaded(route, request.model === '' ? {} : { model: request.model }) };
+  const notice = engine.notice ?? null;
+  yield { type: 'loaded', ...fakeLoaded(route, request.model === '' ? { notice } : { notice, model: request.model }) };
 }
 
 async function* generate(
@@ -122,6 +130,11 @@ async function* generate(
   await engine.pause('prefill');
   yield { type: 'prefilled', done_tokens: 12, prompt_tokens: 12 };
   let tokens = 0;
+  for (const reasoning of tokensOf(engine.thoughts ?? '')) {
+    await engine.pause('token');
+    tokens += 1;
+    yield { type: 'token', id: tokens, text: '', reasoning };
+  }
   for (const text of tokensOf(engine.answer(request))) {
     await engine.pause('token');
     if (signal.aborted) break;
@@ -138,6 +151,7 @@ export class FakeLink implements Link {
   /** What has been asked, in order. */
   readonly requests: Request[] = [];
   readonly shelf = new FakeShelf();
+  readonly documents = new FakeDocuments();
   /** What was chosen in the page. */
   readonly offered: (readonly File[])[] = [];
   /** Who wants to know of what is dropped on the app's window. */
@@ -180,6 +194,11 @@ export class FakeLink implements Link {
     if (failure !== undefined) {
       yield { type: 'failed', ...failure };
       return;
+    }
+    const isHost = this.kind !== 'worker';
+    for await (const event of this.documents.answer(request, signal, isHost)) {
+      yield event;
+      if (isTerminal(event)) return;
     }
     const answer = this.shelf.answer(request);
     if (answer !== undefined) {

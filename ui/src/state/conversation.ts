@@ -1,4 +1,5 @@
-import type { ChatMessage, Done, Prompt } from '../link/protocol.gen';
+import type { ChatMessage, Done, Passage, Prompt } from '../link/protocol.gen';
+import { withPassages } from '../text/documents';
 
 /** How an answer stands. */
 export type AnswerState = 'streaming' | 'complete' | 'stopped' | 'failed';
@@ -11,12 +12,16 @@ export interface UserMessage {
   readonly role: 'user';
   readonly content: string;
   readonly mode: Mode;
+  /** Passages of the person's documents that shall answer it; numbered from 1 in the order in which they stand. */
+  readonly sources?: readonly Passage[];
 }
 
 export interface AssistantMessage {
   readonly id: number;
   readonly role: 'assistant';
   readonly content: string;
+  /** What the model thought before it answered; none if it did not. */
+  readonly reasoning?: string;
   readonly state: AnswerState;
   readonly stats?: Done;
 }
@@ -42,8 +47,14 @@ function withLast(conversation: Conversation, change: (last: AssistantMessage) =
   return { ...conversation, messages: [...conversation.messages.slice(0, -1), change(last)] };
 }
 
-export function ask(conversation: Conversation, content: string, mode: Mode = 'chat'): Conversation {
-  const message: UserMessage = { id: nextId(conversation), role: 'user', content, mode };
+export function ask(
+  conversation: Conversation,
+  content: string,
+  mode: Mode = 'chat',
+  sources: readonly Passage[] = [],
+): Conversation {
+  const given = sources.length === 0 ? {} : { sources };
+  const message: UserMessage = { id: nextId(conversation), role: 'user', content, mode, ...given };
   return { ...conversation, messages: [...conversation.messages, message] };
 }
 
@@ -55,6 +66,11 @@ export function beginAnswer(conversation: Conversation): Conversation {
 
 export function append(conversation: Conversation, text: string): Conversation {
   return withLast(conversation, (last) => ({ ...last, content: last.content + text }));
+}
+
+/** Adds to what the model thinks before it answers. */
+export function think(conversation: Conversation, text: string): Conversation {
+  return withLast(conversation, (last) => ({ ...last, reasoning: (last.reasoning ?? '') + text }));
 }
 
 export function endAnswer(conversation: Conversation, stats: Done): Conversation {
@@ -70,7 +86,7 @@ export function stopAnswer(conversation: Conversation): Conversation {
 /** An answer that failed before its first word leaves nothing behind. */
 export function failAnswer(conversation: Conversation): Conversation {
   const last = conversation.messages.at(-1);
-  if (last?.role === 'assistant' && last.content === '') {
+  if (last?.role === 'assistant' && last.content === '' && last.reasoning === undefined) {
     return { ...conversation, messages: conversation.messages.slice(0, -1) };
   }
   return withLast(conversation, (message) => ({ ...message, state: 'failed' }));
@@ -96,7 +112,11 @@ export function promptOf({ messages, contextStart }: Conversation): Prompt {
   for (const message of messages.slice(contextStart)) {
     if (message.role === 'user') mode = message.mode;
     // A continued text is no part of the talk.
-    if (mode === 'chat' && message.content !== '') turns.push({ role: message.role, content: message.content });
+    if (mode !== 'chat' || message.content === '') continue;
+    // Whether earlier thoughts are read again is the affair of the model's template.
+    const thoughts = message.role === 'assistant' && message.reasoning !== undefined ? { reasoning: message.reasoning } : {};
+    const content = message.role === 'user' ? withPassages(message.content, message.sources ?? []) : message.content;
+    turns.push({ role: message.role, content, ...thoughts });
   }
   return { kind: 'chat', messages: turns };
 }

@@ -3,12 +3,13 @@ import { LinkError } from '../link/link';
 import type { Link } from '../link/link';
 import type { Links } from '../link/links';
 import { PROTOCOL_VERSION } from '../link/protocol.gen';
-import type { Event, Failure, GenerateRequest, ProbeReport, Request, Route } from '../link/protocol.gen';
+import type { Event, Failure, GenerateRequest, Passage, ProbeReport, Request, Route } from '../link/protocol.gen';
 import { SentenceFeed } from '../text/sentences';
 import * as talk from './conversation';
 import type { Conversation, Mode } from './conversation';
 import { EngineMachine, loadedIn } from './engine';
 import type { EngineStatus, Input } from './engine';
+import { PendingText } from './pending';
 import { chooseRoute, deviceOf, nextBest, noRoute, routeOptions, sideOf } from './route';
 import type { ProbeOutcome, Probes, RouteChoice, RouteOption } from './route';
 import { readSettings, samplingOf } from './settings';
@@ -85,11 +86,11 @@ export class Session {
     });
   }
 
-  send(text: string, mode: Mode = this.settings.mode): void {
+  send(text: string, mode: Mode = this.settings.mode, sources: readonly Passage[] = []): void {
     const content = text.trim();
     if (content === '') return;
     this.previous = undefined;
-    this.#converse(talk.ask(this.conversation, content, mode));
+    this.#converse(talk.ask(this.conversation, content, mode, sources));
     this.#answerWhenReady();
   }
 
@@ -267,9 +268,16 @@ export class Session {
     const pending = new PendingText((text) => {
       if (epoch === this.#epoch) this.#write(text);
     }, this.#given.onNextFrame);
+    const thoughts = new PendingText((text) => {
+      if (epoch === this.#epoch) this.conversation = talk.think(this.conversation, text);
+    }, this.#given.onNextFrame);
     for await (const event of this.#link(this.#active).send(request, { signal })) {
-      if (event.type === 'token') pending.add(event.text);
+      if (event.type === 'token') {
+        thoughts.add(event.reasoning ?? '');
+        pending.add(event.text);
+      }
       if (isTerminal(event)) {
+        thoughts.flush();
         pending.flush();
         if (epoch === this.#epoch) this.#endAnswer(event, signal.aborted);
       }
@@ -333,35 +341,6 @@ export class Session {
     this.#controller = controller;
     this.#turn = this.#turn.then(() => (controller.signal.aborted ? undefined : work(controller.signal)));
     return this.#turn;
-  }
-}
-
-/** Text on its way to the view, handed over once a picture. */
-class PendingText {
-  #text = '';
-  readonly #write: (text: string) => void;
-  readonly #onNextFrame: (act: () => void) => void;
-
-  constructor(write: (text: string) => void, onNextFrame: (act: () => void) => void) {
-    this.#write = write;
-    this.#onNextFrame = onNextFrame;
-  }
-
-  add(text: string): void {
-    const first = this.#text === '';
-    this.#text += text;
-    if (first && text !== '') {
-      this.#onNextFrame(() => {
-        this.flush();
-      });
-    }
-  }
-
-  flush(): void {
-    if (this.#text === '') return;
-    const text = this.#text;
-    this.#text = '';
-    this.#write(text);
   }
 }
 

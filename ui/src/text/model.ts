@@ -25,7 +25,7 @@ function shapeText({ shape }: ModelReport): string {
 }
 
 function templateText(template: TemplateReport | null): string {
-  if (template === null) return 'none: the model continues texts, it was not made to chat';
+  if (template === null) return 'none: it was hardly made to chat; its turns are written as User: and Assistant:';
   const known = [
     ...(template.has_system ? ['standing instructions'] : []),
     ...(template.has_tools ? ['tools'] : []),

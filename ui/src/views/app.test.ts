@@ -55,6 +55,8 @@ beforeEach(async () => {
     side: 'native' as const,
     report: fakeReport(),
     answer: () => answer,
+    thoughts: 'Both are two.',
+    notice: 'It brings no template.',
     pause: () => held,
     failure: (request: Request) => (request.type === 'generate' ? failure : undefined),
   };
@@ -80,6 +82,29 @@ beforeEach(async () => {
 afterEach(async () => {
   await unmount(app);
   document.body.replaceChildren();
+});
+
+describe('what a model says besides its answer', () => {
+  it('is folded away: its thoughts', async () => {
+    type('Two and two?');
+    press('Enter');
+    await settle();
+    const thoughts = find('message-reasoning');
+    expect(thoughts instanceof HTMLDetailsElement && !thoughts.open).toBe(true);
+    expect(thoughts.querySelector('summary')?.textContent).toBe('Thoughts');
+    expect(thoughts.querySelector('p')?.textContent).toBe('Both are two.');
+    expect(find('message-assistant').textContent).toContain('Good evening.');
+    type('Sure?');
+    press('Enter');
+    await settle();
+    const asked = links.native.requests.at(-1);
+    const prompt = asked?.type === 'generate' ? asked.prompt : undefined;
+    expect(prompt).toMatchObject({ messages: [{}, { content: 'Good evening.', reasoning: 'Both are two.' }, {}] });
+  });
+
+  it('stands above the talk: that it was not made for it', () => {
+    expect(find('model-notice').textContent).toBe('It brings no template.');
+  });
 });
 
 describe('the models', () => {

@@ -111,10 +111,21 @@ pub struct Chat {
     /// Standing instructions for the model
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
+    /// Whether the model's thoughts are shown, on stderr; auto shows them to a person at a terminal
+    #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
+    pub reasoning: Reasoning,
     #[command(flatten)]
     pub tools: Tools,
     #[command(flatten)]
     pub generation: Generation,
+}
+
+/// When what a model thinks before it answers is shown.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Reasoning {
+    Auto,
+    Show,
+    Hide,
 }
 
 #[derive(Args)]
@@ -297,6 +308,9 @@ pub struct Serve {
     /// The built user interface [default: the one that came with Hearth]
     #[arg(long, value_name = "DIR")]
     pub ui: Option<PathBuf>,
+    /// The documents that pages may search [default: the app's, unless --host lets others in]
+    #[arg(long, value_name = "FILE")]
+    pub documents: Option<PathBuf>,
     /// A page from elsewhere that may ask, as http://host:port; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
