@@ -62,6 +62,36 @@ struct Layer {
     values: TensorId,
 }
 
+fn product(
+    tokens_max: u32,
+    x: TensorId,
+    weights: TensorId,
+    out: TensorId,
+    [columns, rows]: [u32; 2],
+    accumulate: bool,
+) -> Command {
+    if tokens_max == 1 {
+        Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate })
+    } else {
+        Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate })
+    }
+}
+
+fn norm(x: TensorId, weight: TensorId, out: TensorId, single: bool) -> Command {
+    let params = rms_norm::Params { columns: DIM, epsilon: 1e-5, rows: 1 };
+    Command::RmsNorm(RmsNorm { x, weight, out, single, params })
+}
+
+fn turn(table: TensorId, x: TensorId, heads: u32) -> Command {
+    let params = rope::Params { heads, head_dim: HEAD_DIM, rotary: HEAD_DIM, interleaved: 0 };
+    Command::Rope(Rope { table, x, params })
+}
+
+fn keep(x: TensorId, cache: TensorId) -> Command {
+    let params = kv_write::Params { kv_heads: KV_HEADS, head_dim: HEAD_DIM, context: CONTEXT };
+    Command::KvWrite(KvWrite { x, cache, params })
+}
+
 fn record(format: Format) -> Program {
     let mut recorder = Recorder { program: Program::default(), format };
     let ids = recorder.program.declare("ids", TensorKind::Tokens, 1, BATCH.into());
@@ -88,25 +118,6 @@ fn record(format: Format) -> Program {
     let [gate, up, wide] = [(); 3].map(|()| recorder.state(BATCH, WIDE));
     let (last, logits) = (recorder.state(1, DIM), recorder.state(1, VOCAB));
     for tokens_max in [1, BATCH] {
-        let product = |x, weights, out, [columns, rows]: [u32; 2], accumulate| {
-            if tokens_max == 1 {
-                Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate })
-            } else {
-                Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate })
-            }
-        };
-        let norm = |x, weight, out, single| {
-            let params = rms_norm::Params { columns: DIM, epsilon: 1e-5, rows: 1 };
-            Command::RmsNorm(RmsNorm { x, weight, out, single, params })
-        };
-        let turn = |x, heads| {
-            let params = rope::Params { heads, head_dim: HEAD_DIM, rotary: HEAD_DIM, interleaved: 0 };
-            Command::Rope(Rope { table: ropes, x, params })
-        };
-        let keep = |x, cache| {
-            let params = kv_write::Params { kv_heads: KV_HEADS, head_dim: HEAD_DIM, context: CONTEXT };
-            Command::KvWrite(KvWrite { x, cache, params })
-        };
         let mut commands = vec![Command::Embed(Embed { table, ids, out: x, columns: DIM })];
         for layer in &layers {
             let [wq, wk, wv, wo, w_gate, w_up, w_down] = layer.weights;
@@ -122,20 +133,20 @@ fn record(format: Format) -> Program {
             let (keys, values) = (layer.keys, layer.values);
             commands.extend([
                 norm(x, layer.norms[0], normed, false),
-                product(normed, wq, q, [DIM, DIM], false),
-                product(normed, wk, k, [DIM, KV_HEADS * HEAD_DIM], false),
-                product(normed, wv, v, [DIM, KV_HEADS * HEAD_DIM], false),
-                turn(q, HEADS),
-                turn(k, KV_HEADS),
+                product(tokens_max, normed, wq, q, [DIM, DIM], false),
+                product(tokens_max, normed, wk, k, [DIM, KV_HEADS * HEAD_DIM], false),
+                product(tokens_max, normed, wv, v, [DIM, KV_HEADS * HEAD_DIM], false),
+                turn(ropes, q, HEADS),
+                turn(ropes, k, KV_HEADS),
                 keep(k, keys),
                 keep(v, values),
                 Command::Attention(Attention { queries: q, keys, values, out, params }),
-                product(out, wo, x, [DIM, DIM], true),
+                product(tokens_max, out, wo, x, [DIM, DIM], true),
                 norm(x, layer.norms[1], normed, false),
-                product(normed, w_gate, gate, [DIM, WIDE], false),
-                product(normed, w_up, up, [DIM, WIDE], false),
+                product(tokens_max, normed, w_gate, gate, [DIM, WIDE], false),
+                product(tokens_max, normed, w_up, up, [DIM, WIDE], false),
                 Command::Gated(Gated { gate, up, out: wide, params: gated::Params { columns: WIDE, activation: 0 } }),
-                product(wide, w_down, x, [WIDE, DIM], true),
+                product(tokens_max, wide, w_down, x, [WIDE, DIM], true),
             ]);
         }
         commands.push(Command::LastRow(LastRow { x, out: last, params: last_row::Params { columns: DIM } }));

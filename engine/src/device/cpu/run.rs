@@ -28,24 +28,7 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
                 elementwise::rms_norm(workers, level, norm, step, from.floats(norm.x), from.floats(norm.weight), out);
             });
         }
-        Command::Matvec(command) => {
-            storage.with_output_and_bytes(command.out, |from, out, x_parts| {
-                let (x, accumulate) = (from.floats(command.x), command.accumulate);
-                match from.groups(command.weights) {
-                    Some(weights) => grouped::matvec(workers, level, x, weights, (out, accumulate), x_parts),
-                    None => matvec(workers, level, x, from.matrix(command.weights), out, accumulate),
-                }
-            });
-        }
-        Command::Matmul(command) => {
-            storage.with_output_and_bytes(command.out, |from, out, x_parts| {
-                let x = &from.floats(command.x)[..step.tokens as usize * command.columns as usize];
-                match from.groups(command.weights) {
-                    Some(weights) => grouped::matmul(workers, level, x, weights, (out, command.accumulate), x_parts),
-                    None => matmul(workers, level, x, from.matrix(command.weights), out, command.accumulate),
-                }
-            });
-        }
+        Command::Matvec(_) | Command::Matmul(_) => product(workers, level, storage, step, command),
         Command::Rope(rope) => {
             storage.with_output(rope.x, |from, x| {
                 elementwise::rope(workers, level, rope, step, from.floats(rope.table), x);
@@ -84,6 +67,31 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::AddRows(add) => {
             storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
         }
+    }
+}
+
+/// A matrix times a vector or a batch.
+fn product(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, step: Step, command: &Command) {
+    match command {
+        Command::Matvec(command) => {
+            storage.with_output_and_bytes(command.out, |from, out, x_parts| {
+                let (x, accumulate) = (from.floats(command.x), command.accumulate);
+                match from.groups(command.weights) {
+                    Some(weights) => grouped::matvec(workers, level, x, weights, (out, accumulate), x_parts),
+                    None => matvec(workers, level, x, from.matrix(command.weights), out, accumulate),
+                }
+            });
+        }
+        Command::Matmul(command) => {
+            storage.with_output_and_bytes(command.out, |from, out, x_parts| {
+                let x = &from.floats(command.x)[..step.tokens as usize * command.columns as usize];
+                match from.groups(command.weights) {
+                    Some(weights) => grouped::matmul(workers, level, x, weights, (out, command.accumulate), x_parts),
+                    None => matmul(workers, level, x, from.matrix(command.weights), out, command.accumulate),
+                }
+            });
+        }
+        _ => {}
     }
 }
 
