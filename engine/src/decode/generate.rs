@@ -119,7 +119,7 @@ impl Session {
     }
 
     /// Reads the prompt in batches; false if it was stopped.
-    async fn prefill(&mut self, prompt: &[u32], sink: &mut dyn Sink) -> Result<bool> {
+    pub(super) async fn prefill(&mut self, prompt: &[u32], sink: &mut dyn Sink) -> Result<bool> {
         while self.cached.len() < prompt.len() {
             let batch = &prompt[self.cached.len()..prompt.len().min(self.cached.len() + PREFILL_TOKENS_MAX as usize)];
             let plan = if batch.len() == 1 { PlanIndex::Decode } else { PlanIndex::Prefill };

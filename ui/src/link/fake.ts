@@ -1,4 +1,5 @@
 // A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import { fakeBench } from './fake_bench';
 import { FakeDocuments } from './fake_documents';
 import { FakeShelf } from './fake_models';
 import { isTerminal } from './failure';
@@ -7,6 +8,7 @@ import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
 import type {
   AdapterReport,
+  BenchRequest,
   Done,
   Event,
   Failure,
@@ -144,6 +146,19 @@ async function* generate(
   yield { type: 'done', ...fakeDone(route, { tokens, stop_reason: signal.aborted ? 'cancelled' : 'end_of_turn' }) };
 }
 
+async function* bench(engine: FakeEngine, request: BenchRequest, route: Route, signal: AbortSignal): AsyncGenerator<Event> {
+  for (let done = 0; done < 3; done += 1) {
+    await engine.pause('token');
+    if (signal.aborted) {
+      yield { type: 'failed', code: 'cancelled', message: 'stopped on request', hint: 'Ask again when you like.' };
+      return;
+    }
+    const stage = done === 0 ? 'bandwidth' : 'decode';
+    yield { type: 'benching', stage, tokens: 0, repeat: done, repeats: 3, done, total: 3, elapsed_ms: done * 50 };
+  }
+  yield { type: 'benched', ...fakeBench(request, route) };
+}
+
 /** A link to an engine that follows a script. */
 export class FakeLink implements Link {
   readonly kind: LinkKind;
@@ -232,6 +247,9 @@ export class FakeLink implements Link {
         return;
       case 'generate':
         yield* generate(engine, request, this.#route, signal);
+        return;
+      case 'bench':
+        yield* bench(engine, request, this.#route, signal);
         return;
       case 'embed':
         yield { type: 'failed', code: 'wrong_task', message: 'it writes text', hint: 'Load an encoder.' };

@@ -178,6 +178,17 @@ export class Session {
     if (this.status.name === 'loading') this.#controller.abort();
   }
 
+  /** Lends the engine in use to a measurement. The model makes way for it and is loaded again; questions wait. */
+  measure(work: (link: Link, signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.status.name === 'generating') this.#step({ kind: 'stop' });
+    return this.#takeTurn(async (signal) => {
+      if (this.engine === undefined) return;
+      this.#step({ kind: 'load' });
+      await work(this.engine, signal);
+      if (!signal.aborted) await this.#load(signal);
+    });
+  }
+
   /** The engine in use; before there is one, none. */
   get engine(): Link | undefined {
     return this.#active === undefined ? undefined : this.#link(this.#active);

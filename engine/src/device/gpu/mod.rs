@@ -1,11 +1,16 @@
 //! A GPU through wgpu: the same code natively and in a browser.
 
 mod adapter;
+mod bandwidth;
 mod buffers;
+mod cache;
 mod fault;
 mod pipelines;
+mod profile;
 mod readback;
 mod replay;
+
+pub use bandwidth::MemoryProbe;
 
 use std::ops::Range;
 
@@ -100,6 +105,8 @@ impl GpuDevice {
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let prepared = Buffers::allocate(&self.device, program, self.max_binding_bytes).map(|buffers| {
+            #[cfg(not(target_arch = "wasm32"))]
+            self.pipelines.compile_all(&self.device, program);
             let replay = Replay::build(&self.device, &self.queue, &mut self.pipelines, program, &buffers);
             Loaded { buffers, replay }
         });

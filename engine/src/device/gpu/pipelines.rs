@@ -1,9 +1,19 @@
 //! Compiled shaders, each once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
-use crate::kernel::{Access, Variant, shader::Kernel};
-use crate::tensor::Format;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::plan::Program;
+use crate::{
+    device::Workers,
+    kernel::{Access, Variant, shader::Kernel},
+    tensor::Format,
+};
 
 /// A compiled shader and how its bindings are laid out.
 #[derive(Clone)]
@@ -17,23 +27,49 @@ pub struct Compiled {
 /// The shaders compiled so far.
 pub struct Pipelines {
     subgroups: bool,
+    /// What the driver compiled in an earlier start.
+    pub cache: Option<wgpu::PipelineCache>,
+    /// Who compiles several at once; nobody in a browser, which does so by itself.
+    pub workers: Option<Arc<dyn Workers>>,
     compiled: HashMap<Variant, Compiled>,
 }
 
 impl Pipelines {
     /// With or without subgroups.
     pub fn new(subgroups: bool) -> Self {
-        Self { subgroups, compiled: HashMap::new() }
+        Self { subgroups, cache: None, workers: None, compiled: HashMap::new() }
+    }
+
+    /// Compiles what a program needs and is not there yet, all at once if there are workers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn compile_all(&mut self, device: &wgpu::Device, program: &Program) {
+        let Some(workers) = self.workers.clone() else { return };
+        let commands = program.plans.iter().flat_map(|plan| &plan.commands);
+        let wanted: HashSet<Variant> = commands
+            .map(|command| {
+                let format = program.weights_format(command);
+                Variant { kernel: command.kernel(), format, subgroups: self.subgroups }
+            })
+            .filter(|variant| !self.compiled.contains_key(variant))
+            .collect();
+        let wanted: Vec<Variant> = wanted.into_iter().collect();
+        let (made, cache) = (Mutex::new(Vec::with_capacity(wanted.len())), self.cache.as_ref());
+        workers.run(wanted.len(), &|part| {
+            let compiled = compile(device, wanted[part], cache);
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((wanted[part], compiled));
+        });
+        self.compiled.extend(made.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The pipeline of a kernel for weights of that format.
     pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel, format: Option<Format>) -> Compiled {
         let variant = Variant { kernel, format, subgroups: self.subgroups };
-        self.compiled.entry(variant).or_insert_with(|| compile(device, variant)).clone()
+        let cache = self.cache.as_ref();
+        self.compiled.entry(variant).or_insert_with(|| compile(device, variant, cache)).clone()
     }
 }
 
-fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
+fn compile(device: &wgpu::Device, variant: Variant, cache: Option<&wgpu::PipelineCache>) -> Compiled {
     let label = Some(variant.kernel.name());
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
     let source = wgpu::ShaderSource::Wgsl(variant.source().unwrap_or_default().into());
@@ -80,7 +116,7 @@ fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },
-        cache: None,
+        cache,
     });
     Compiled { pipeline, layout }
 }

@@ -11,6 +11,25 @@ pub async fn read(
     buffer: &wgpu::Buffer,
     elements: Range<u64>,
 ) -> Result<Vec<f32>> {
+    read_as(device, queue, buffer, elements).await
+}
+
+/// The same for a buffer of words.
+pub async fn read_words(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    buffer: &wgpu::Buffer,
+    words: Range<u64>,
+) -> Result<Vec<u32>> {
+    read_as(device, queue, buffer, words).await
+}
+
+async fn read_as<T: bytemuck::Pod>(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    buffer: &wgpu::Buffer,
+    elements: Range<u64>,
+) -> Result<Vec<T>> {
     let bytes = (elements.end - elements.start) * 4;
     if bytes == 0 {
         return Ok(Vec::new());

@@ -6,7 +6,10 @@ use super::{
 };
 use crate::{
     Error, Result,
-    kernel::{Matmul, Matvec, Step, shader},
+    kernel::{
+        Matmul, Matvec, Step,
+        shader::{self, Kernel},
+    },
     plan::{Command, Program, TensorKind},
 };
 
@@ -35,6 +38,8 @@ struct ReadyPlan {
 pub struct Replay {
     plans: Vec<ReadyPlan>,
     step: wgpu::Buffer,
+    /// Of all plans' parameters.
+    params_bytes: u64,
     ids: Option<wgpu::Buffer>,
 }
 
@@ -63,7 +68,7 @@ impl Replay {
             })
         };
         let step = uniform("step", 16);
-        let mut plans = Vec::with_capacity(program.plans.len());
+        let (mut plans, mut params_bytes) = (Vec::with_capacity(program.plans.len()), 0);
         for plan in &program.plans {
             let sketches: Vec<Sketch> =
                 plan.commands.iter().enumerate().flat_map(|(index, command)| sketch(index, command, buffers)).collect();
@@ -74,6 +79,7 @@ impl Replay {
                 place[..params.len()].copy_from_slice(params);
             }
             let params = uniform("params", bytes.len());
+            params_bytes += params.size();
             queue.write_buffer(&params, 0, &bytes);
             let dispatches = sketches
                 .iter()
@@ -90,11 +96,58 @@ impl Replay {
             .map(crate::tensor::TensorId)
             .find(|id| program.tensor(*id).kind == TensorKind::Tokens)
             .and_then(|id| buffers.whole(id).ok().cloned());
-        Self { plans, step, ids }
+        Self { plans, step, params_bytes, ids }
     }
 
     /// Queues one step.
     pub fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        let plan = self.begin(queue, plan, step, ids)?;
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
+        {
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for dispatch in &plan.dispatches {
+                plan.put(dispatch, step, &mut pass);
+            }
+        }
+        queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    /// The same with each dispatch in a pass of its own, which writes the timestamps that `writes` says.
+    pub fn run_apart<'a>(
+        &self,
+        device: &wgpu::Device,
+        queue: &wgpu::Queue,
+        plan: usize,
+        step: Step,
+        ids: &[u32],
+        writes: &dyn Fn(usize) -> Option<wgpu::ComputePassTimestampWrites<'a>>,
+    ) -> Result<()> {
+        let plan = self.begin(queue, plan, step, ids)?;
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("timed step") });
+        for (index, dispatch) in plan.dispatches.iter().enumerate() {
+            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes(index) };
+            plan.put(dispatch, step, &mut encoder.begin_compute_pass(&descriptor));
+        }
+        queue.submit([encoder.finish()]);
+        Ok(())
+    }
+
+    /// The kernel of each of a plan's dispatches.
+    pub fn kernels(&self, plan: usize) -> Vec<Kernel> {
+        let plan = self.plans.get(plan);
+        plan.map_or_else(Vec::new, |plan| {
+            plan.dispatches.iter().map(|dispatch| plan.commands[dispatch.command].kernel()).collect()
+        })
+    }
+
+    /// Bytes of the buffers that are not tensors.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.step.size() + self.params_bytes
+    }
+
+    /// Checks a step and hands its numbers over.
+    fn begin(&self, queue: &wgpu::Queue, plan: usize, step: Step, ids: &[u32]) -> Result<&ReadyPlan> {
         let plan = self.plans.get(plan).ok_or_else(|| Error::invalid("plan", "is not part of this program"))?;
         if step.tokens == 0 || step.tokens > plan.tokens_max || ids.len() != step.tokens as usize {
             return Err(Error::invalid(
@@ -106,18 +159,17 @@ impl Replay {
         if let Some(buffer) = &self.ids {
             queue.write_buffer(buffer, 0, bytemuck::cast_slice(ids));
         }
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for dispatch in &plan.dispatches {
-                let [x, y, z] = groups(&plan.commands[dispatch.command], dispatch.part_rows, step.tokens);
-                pass.set_pipeline(&dispatch.compiled.pipeline);
-                pass.set_bind_group(0, &dispatch.bindings, &[]);
-                pass.dispatch_workgroups(x, y, z);
-            }
-        }
-        queue.submit([encoder.finish()]);
-        Ok(())
+        Ok(plan)
+    }
+}
+
+impl ReadyPlan {
+    /// Puts a dispatch into a pass.
+    fn put(&self, dispatch: &Dispatch, step: Step, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = groups(&self.commands[dispatch.command], dispatch.part_rows, step.tokens);
+        pass.set_pipeline(&dispatch.compiled.pipeline);
+        pass.set_bind_group(0, &dispatch.bindings, &[]);
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 
@@ -198,11 +250,7 @@ fn bind(
     (params, offset): (&wgpu::Buffer, u64),
 ) -> Dispatch {
     let operands = command.operands();
-    let format = operands.iter().find_map(|id| match program.tensor(*id).kind {
-        TensorKind::Weight(format) => Some(format),
-        _ => None,
-    });
-    let compiled = pipelines.get(device, command.kernel(), format);
+    let compiled = pipelines.get(device, command.kernel(), program.weights_format(command));
     let params =
         wgpu::BufferBinding { buffer: params, offset, size: wgpu::BufferSize::new(PARAMS_STRIDE_BYTES as u64) };
     let storage = operands.iter().filter_map(|id| match sketch.part {
