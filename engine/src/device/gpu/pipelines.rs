@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::kernel::{Access, Variant, shader::Kernel};
+use crate::kernel::{Access, Reading, Variant, shader::Kernel};
 use crate::tensor::Format;
 
 /// A compiled shader and how its bindings are laid out.
@@ -14,10 +14,13 @@ pub struct Compiled {
     pub layout: wgpu::BindGroupLayout,
 }
 
+/// Values of a shader's override constants, by their names.
+pub type Constants = Vec<(&'static str, u32)>;
+
 /// The shaders compiled so far.
 pub struct Pipelines {
     subgroups: bool,
-    compiled: HashMap<Variant, Compiled>,
+    compiled: HashMap<(Variant, Constants), Compiled>,
 }
 
 impl Pipelines {
@@ -26,14 +29,22 @@ impl Pipelines {
         Self { subgroups, compiled: HashMap::new() }
     }
 
-    /// The pipeline of a kernel for weights of that format.
-    pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel, format: Option<Format>) -> Compiled {
-        let variant = Variant { kernel, format, subgroups: self.subgroups };
-        self.compiled.entry(variant).or_insert_with(|| compile(device, variant)).clone()
+    /// The pipeline of a kernel for weights of that format, read in that way, with these constants.
+    pub fn get(
+        &mut self,
+        device: &wgpu::Device,
+        kernel: Kernel,
+        (format, reading): (Option<Format>, Reading),
+        constants: &Constants,
+    ) -> Compiled {
+        let variant = Variant { kernel, format, subgroups: self.subgroups, reading };
+        let made = self.compiled.entry((variant, constants.clone()));
+        made.or_insert_with(|| compile(device, variant, constants)).clone()
     }
 }
 
-fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
+fn compile(device: &wgpu::Device, variant: Variant, constants: &Constants) -> Compiled {
+    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
     let label = Some(variant.kernel.name());
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
     let source = wgpu::ShaderSource::Wgsl(variant.source().unwrap_or_default().into());
@@ -78,7 +89,7 @@ fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
         compilation_options: wgpu::PipelineCompilationOptions {
             // Each kernel writes shared memory before it reads it.
             zero_initialize_workgroup_memory: false,
-            ..Default::default()
+            constants: &constants,
         },
         cache: None,
     });
