@@ -35,10 +35,11 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> out: array<vec4<f32>>;       // (heads, head_dim)
 @group(0) @binding(9) var<storage, read_write> partials: array<vec4<f32>>;  // (splits, heads, head_dim / 4 + 1)
 
-//#import shared/reduce.wgsl
+//#import shared/reduce_threads.wgsl
 //#import shared/softcap.wgsl
 //#import shared/splits.wgsl
 
+override THREADS: u32 = 64u; // a power of two, at most 256 with subgroups and 128 without: what shared memory holds
 override HEADS: u32 = 1u;   // at most 8, and HEADS * head_dim at most 1024
 override NORM: u32 = 0u;
 const BY_HEAD = 1u;         // each head has a mean of its own
@@ -46,13 +47,12 @@ const BY_WIDTH = 2u;        // one mean over all heads
 
 const TILE = 256u;          // keys
 const LOWEST = -3.0e38;
-// First the heads as they come, queries and then the key; later the scores and shares of a tile: (HEADS, TILE).
+// First the heads as they come, queries and then the key; then the scores and shares of a tile: (HEADS, TILE); at the end
+// what each thread has mixed, five numbers each.
 var<workgroup> pool: array<f32, 2048>;
 var<workgroup> query: array<vec4<f32>, 256>;        // (HEADS, head_dim), times the scale
 var<workgroup> new_key: array<vec4<f32>, 64>;       // (head_dim)
 var<workgroup> factors: array<vec4<f32>, 3>;        // of the norm, a head each, the key last
-var<workgroup> lane_mixed: array<vec4<f32>, 64>;
-var<workgroup> lane_total: array<f32, 64>;
 
 //#import shared/heads.wgsl
 
@@ -61,7 +61,7 @@ fn new_value(kv_head: u32, word: u32) -> vec4<f32> {
     return vec4<f32>(projected[at], projected[at + 1u], projected[at + 2u], projected[at + 3u]);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
@@ -91,7 +91,7 @@ fn main(
     let begin = first_key + group.y * each;
     let end = min(begin + each, position + 1u);
     // Of the values: a thread has one word of the head, of every `lanes`-th key.
-    let lanes = 64u / words;
+    let lanes = THREADS / words;
     let lane = thread / words;
     let word = thread % words;
     var highest: array<f32, 8>;
@@ -103,7 +103,7 @@ fn main(
         var best: array<f32, 8>;
         for (var h = 0u; h < HEADS; h++) { best[h] = LOWEST; }
         workgroupBarrier();
-        for (var i = thread; i < count; i += 64u) {
+        for (var i = thread; i < count; i += THREADS) {
             let key = tile + i;
             var scores: array<f32, 8>;
             for (var w = 0u; w < words; w++) {
@@ -128,7 +128,7 @@ fn main(
                 total[h] *= shrink;
                 mixed[h] *= shrink;
                 // Each thread turns its own scores into shares.
-                for (var at = thread; at < count; at += 64u) { pool[h * TILE + at] = exp(pool[h * TILE + at] - top); }
+                for (var at = thread; at < count; at += THREADS) { pool[h * TILE + at] = exp(pool[h * TILE + at] - top); }
             }
         }
         workgroupBarrier();
@@ -147,15 +147,16 @@ fn main(
     }
     for (var h = 0u; h < HEADS; h++) {
         workgroupBarrier();
-        lane_mixed[thread] = mixed[h];
-        lane_total[thread] = total[h];
+        for (var i = 0u; i < 4u; i++) { pool[thread * 5u + i] = mixed[h][i]; }
+        pool[thread * 5u + 4u] = total[h];
         workgroupBarrier();
         if (thread < words) {
-            var sum = lane_mixed[thread];
-            var all = lane_total[thread];
-            for (var other = 1u; other < lanes; other++) {
-                sum += lane_mixed[thread + other * words];
-                all += lane_total[thread + other * words];
+            var sum = vec4<f32>();
+            var all = 0.0;
+            for (var other = thread; other < lanes * words; other += words) {
+                let start = other * 5u;
+                sum += vec4<f32>(pool[start], pool[start + 1u], pool[start + 2u], pool[start + 3u]);
+                all += pool[start + 4u];
             }
             let head = first_head + h;
             if (splits == 1u) {

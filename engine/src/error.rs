@@ -81,6 +81,19 @@ pub enum Error {
         /// What the file holds.
         found: Vec<u64>,
     },
+    /// A tensor that the architecture, as this engine knows it, has no place for.
+    #[error(
+        "the tensor {tensor}{} belongs to no part of {architecture} that is known here, and an answer without it would be wrong",
+        and_more(*.others)
+    )]
+    UnexpectedTensor {
+        /// The tensor's name.
+        tensor: String,
+        /// How many more there are.
+        others: usize,
+        /// What the model was taken for.
+        architecture: String,
+    },
     /// The tokenizer cannot be built or refuses the text.
     #[error("the tokenizer failed: {reason}")]
     Tokenizer {
@@ -150,6 +163,9 @@ pub enum Error {
         /// What was asked for.
         what: String,
     },
+    /// A question about documents to an engine that has none to keep them in.
+    #[error("this engine keeps no documents")]
+    NoLibrary,
     /// No device of the wanted kind.
     #[error("no {wanted} can be used here: {reason}")]
     NoDevice {
@@ -241,6 +257,7 @@ impl Error {
             Self::UnsupportedFormat { .. } => FailureCode::UnsupportedFormat,
             Self::MissingTensor { .. } => FailureCode::MissingTensor,
             Self::WrongShape { .. } => FailureCode::WrongShape,
+            Self::UnexpectedTensor { .. } => FailureCode::UnexpectedTensor,
             Self::Tokenizer { .. } => FailureCode::Tokenizer,
             Self::Template { .. } => FailureCode::Template,
             Self::WrongTask { .. } => FailureCode::WrongTask,
@@ -252,6 +269,7 @@ impl Error {
             Self::Cancelled => FailureCode::Cancelled,
             Self::OutOfMemory { .. } => FailureCode::OutOfMemory,
             Self::NotAllowed { .. } => FailureCode::NotAllowed,
+            Self::NoLibrary => FailureCode::NoLibrary,
             Self::NoDevice { .. } => FailureCode::NoDevice,
             Self::DeviceLost { .. } => FailureCode::DeviceLost,
             Self::DeviceFault { .. } => FailureCode::DeviceFault,
@@ -275,6 +293,9 @@ impl Error {
             Self::UnsupportedFormat { .. } => "Choose the same model in F16, Q8_0 or Q4_K_M, for example.",
             Self::MissingTensor { .. } | Self::WrongShape { .. } => {
                 "The weights and the configuration do not belong together; fetch both from one place."
+            }
+            Self::UnexpectedTensor { .. } => {
+                "Choose another model, or look for a newer version: this one has a part that is not supported yet."
             }
             Self::Tokenizer { .. } => "Fetch tokenizer.json again from where the weights came from.",
             Self::Template { .. } => "Use `complete`, which needs no template, or another model.",
@@ -300,6 +321,10 @@ impl Error {
             Self::NotAllowed { .. } => {
                 "Models are chosen on the machine that runs the engine: in the app's window, or with `hearth models add`."
             }
+            Self::NoLibrary => {
+                "Documents are kept on a disk: search them in the app, in a page that `hearth serve` sends to its own \
+                 machine, or with `hearth documents`."
+            }
             Self::NoDevice { .. } => "Choose another route, or --device auto.",
             Self::DeviceLost { .. } => {
                 "Try again; if it happens again, choose the CPU route or update the graphics driver."
@@ -308,6 +333,11 @@ impl Error {
             Self::Io { .. } => "Check the path, the connection and the permissions, then try again.",
         }
     }
+}
+
+/// Of how many tensors only the first is named.
+fn and_more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!(" and {others} more") }
 }
 
 /// What a model that is asked for this cannot do, in words.

@@ -1,5 +1,6 @@
 //! The engine's thread, and the handle by which other threads reach it.
 
+mod documents;
 mod queue;
 mod thread;
 
@@ -10,6 +11,7 @@ use std::{
 
 use hearth_engine::protocol::{Event, Failure, FailureCode, Request};
 
+pub use documents::{CONTENT_BYTES_MAX, DocumentOptions};
 pub use hearth_engine::decode::Score;
 
 use crate::{Client, ModelStore};
@@ -42,17 +44,31 @@ pub struct EngineHandle {
 
 struct Inner {
     queue: Arc<Queue>,
+    /// What waits for the thread that answers about documents; nothing ever does if none are kept.
+    documents: Arc<Queue>,
+    keeps_documents: bool,
     models: ModelStore,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl EngineHandle {
     /// Starts the engine's thread. No GPU and no file is touched before the first request.
     pub fn start(options: HostOptions) -> std::io::Result<Self> {
-        let queue = Arc::new(Queue::default());
-        let models = options.models.clone();
-        let thread = thread::spawn(Arc::clone(&queue), options)?;
-        Ok(Self { inner: Arc::new(Inner { queue, models, thread: Mutex::new(Some(thread)) }) })
+        Self::start_with(options, None)
+    }
+
+    /// The same, with a library of documents beside it, which has a thread and an engine of its own: a chat goes on
+    /// undisturbed. Its file is not touched before the first request about documents.
+    pub fn start_with(options: HostOptions, documents: Option<DocumentOptions>) -> std::io::Result<Self> {
+        let (queue, waiting) = (Arc::new(Queue::default()), Arc::new(Queue::default()));
+        let (models, keeps_documents) = (options.models.clone(), documents.is_some());
+        let mut threads = Vec::new();
+        if let Some(documents) = documents {
+            threads.push(documents::spawn(Arc::clone(&waiting), options.clone(), documents)?);
+        }
+        threads.push(thread::spawn(Arc::clone(&queue), options)?);
+        let threads = Mutex::new(threads);
+        Ok(Self { inner: Arc::new(Inner { queue, documents: waiting, keeps_documents, models, threads }) })
     }
 
     /// Puts a request at the end of the queue. `emit` is called with each event, the last of which is terminal, on a
@@ -67,7 +83,8 @@ impl EngineHandle {
 
     /// A number for a request that is yet to be submitted.
     pub(crate) fn reserve(&self) -> RequestTicket {
-        RequestTicket { id: self.inner.queue.next_id(), queue: Arc::clone(&self.inner.queue) }
+        let id = self.inner.queue.next_id();
+        RequestTicket { id, queue: Arc::clone(&self.inner.queue), documents: Arc::clone(&self.inner.documents) }
     }
 
     /// [`Self::submit`] under a number taken before.
@@ -79,9 +96,12 @@ impl EngineHandle {
     ) {
         if let Request::Cancel { target } = request {
             self.inner.queue.cancel(target);
+            self.inner.documents.cancel(target);
             emit(Event::Cancelling);
         } else {
-            self.inner.queue.push(ticket.id, Work::Request { request, emit: Box::new(emit) });
+            let is_about_documents = self.inner.keeps_documents && documents::is_about(&request);
+            let queue = if is_about_documents { &self.inner.documents } else { &self.inner.queue };
+            queue.push(ticket.id, Work::Request { request, emit: Box::new(emit) });
         }
     }
 
@@ -129,10 +149,11 @@ impl EngineHandle {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.documents.close();
         self.queue.close();
-        let thread = self.thread.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        // The last handle may go with an `emit`, on the engine's own thread.
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != std::thread::current().id()) {
+        let threads = std::mem::take(self.threads.get_mut().unwrap_or_else(PoisonError::into_inner));
+        // The last handle may go with an `emit`, on one of these very threads.
+        for thread in threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id()) {
             // A panic has been caught and reported within.
             let _ = thread.join();
         }
@@ -145,12 +166,15 @@ pub struct RequestTicket {
     /// Unique within the engine.
     pub id: u32,
     queue: Arc<Queue>,
+    documents: Arc<Queue>,
 }
 
 impl RequestTicket {
     /// Stops the request: at once if it has not begun, at the next token if it has. Does nothing if it has ended.
     pub fn cancel(&self) {
+        // The number is in one of them, if it is still open.
         self.queue.cancel(self.id);
+        self.documents.cancel(self.id);
     }
 }
 

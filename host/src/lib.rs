@@ -17,7 +17,7 @@ pub mod server;
 mod threads;
 
 pub use client::Client;
-pub use engine::{EngineHandle, HostOptions, RequestTicket, Score};
+pub use engine::{CONTENT_BYTES_MAX, DocumentOptions, EngineHandle, HostOptions, RequestTicket, Score};
 pub use files::{DiskFile, DiskFolder, is_plain_name};
 pub use model_files::{ModelBytes, read_model_file, respond};
 pub use models::{FoundModel, ModelEntry, ModelStore, Registry};

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use crate::EngineHandle;
+use crate::{CONTENT_BYTES_MAX, EngineHandle};
 pub use guard::AllowedNames;
 
 /// What a page served here may do. It needs no `unsafe-inline` and reaches no other server.
@@ -45,8 +45,8 @@ impl Default for ServerOptions {
         Self {
             ui_dir: None,
             allowed: AllowedNames::default(),
-            // A conversation that fills a context of a million tokens.
-            message_bytes_max: 8 << 20,
+            // A conversation that fills a context of a million tokens, or the largest document in Base64.
+            message_bytes_max: CONTENT_BYTES_MAX as usize / 3 * 4 + (1 << 20),
             ping_every: Duration::from_secs(20),
         }
     }

@@ -6,7 +6,7 @@ use common::{Ran, run};
 use hearth_engine::protocol::{DeviceChoice, EmbedRequest, Event, LoadRequest, Request, TextKind};
 use hearth_host::{
     EngineHandle, HostOptions, ModelStore,
-    documents::{Added, DocumentError, Encoder, Library, RESULTS_MAX, Source},
+    documents::{AddedDocument, DocumentError, Encoder, Library, RESULTS_MAX, Source},
 };
 use tempfile::TempDir;
 
@@ -42,7 +42,7 @@ fn source(name: &str, text: &str) -> Source {
     Source::read(name, text.as_bytes().to_vec()).unwrap()
 }
 
-fn add(library: &mut Library, source: &Source, encoder: &Encoder) -> Added {
+fn add(library: &mut Library, source: &Source, encoder: &Encoder) -> AddedDocument {
     library.add(source, encoder, &mut |_| true).unwrap()
 }
 
@@ -93,8 +93,8 @@ fn the_ranking_is_that_of_a_direct_computation() {
     add(&mut library, &tale(), &encoder);
     add(&mut library, &source("fire.txt", "A small fire keeps the whole room warm."), &encoder);
     let all = library.search(QUESTION, RESULTS_MAX, &encoder).unwrap();
-    let chunks: usize = library.documents().unwrap().iter().map(|document| document.chunks).sum();
-    assert!(all.len() == chunks && chunks > 6, "{all:#?}");
+    let chunks: u32 = library.documents().unwrap().iter().map(|document| document.chunks).sum();
+    assert!(all.len() == chunks as usize && chunks > 6, "{all:#?}");
     let read = |heading: &str, text: &str| if heading.is_empty() { text.into() } else { format!("{heading}\n{text}") };
     let texts: Vec<String> = all.iter().map(|passage| read(&passage.heading, &passage.text)).collect();
     let question = vectors(vec![QUESTION.to_owned()], TextKind::Query).remove(0);
@@ -116,10 +116,14 @@ fn a_passage_cites_its_place_in_characters() {
     let tale = tale();
     let document = add(&mut library, &tale, &encoder).document;
     let characters: Vec<char> = tale.text.chars().collect();
-    assert_eq!((document.characters, document.dimensions, document.model.as_str()), (characters.len(), 60, BERT));
+    assert_eq!(
+        (document.characters, document.dimensions, document.model.as_str()),
+        (characters.len() as u32, 60, BERT)
+    );
     let passages = library.search("sea", RESULTS_MAX, &encoder).unwrap();
     for passage in &passages {
-        let cited: String = characters[passage.characters.start..passage.characters.end].iter().collect();
+        let cited: String =
+            characters[passage.characters.start as usize..passage.characters.end as usize].iter().collect();
         assert_eq!(cited, passage.text);
         assert_eq!((passage.document_id, passage.document.as_str()), (document.id, "tale.md"));
     }

@@ -104,10 +104,11 @@ fn ctrl_c_stops_the_answer_and_the_program_stays() {
     let args = ["chat", "--device", "cpu", "--greedy", "--max-tokens", "1500", "--repetition-penalty", "0.1"];
     let mut terminal = Terminal::open(&args);
     terminal.wait_for(PROMPT);
-    // What the terminal echoes ends the question; what follows is the answer, which never ends by itself, because
-    // every token makes itself likelier.
+    // The line's end closes what the editor echoes; a blank behind it is the answer's, which never ends by itself,
+    // because every token makes itself likelier. Before it the terminal still hands Ctrl-C to the editor.
     terminal.press("Tell me a story.\r");
     terminal.wait_for("story.");
+    terminal.wait_for("\n");
     terminal.wait_for(" ");
     terminal.press("\u{3}");
     terminal.wait_for("stopped");

@@ -5,7 +5,7 @@ fn head_factors(thread: u32) {
     for (var four = 0u; four <= HEADS; four += 4u) {
         var squares = vec4<f32>();
         for (var i = 0u; i < 4u && four + i <= HEADS; i++) {
-            for (var at = thread; at < params.head_dim; at += 64u) {
+            for (var at = thread; at < params.head_dim; at += THREADS) {
                 let value = pool[(four + i) * params.head_dim + at];
                 squares[i] += value * value;
             }
@@ -21,11 +21,11 @@ fn width_factors(thread: u32) {
     let query_width = params.heads * params.head_dim;
     let key_width = params.kv_heads * params.head_dim;
     var squares = vec4<f32>();
-    for (var at = thread; at < query_width; at += 64u) {
+    for (var at = thread; at < query_width; at += THREADS) {
         let value = projected[params.query_at + at];
         squares.x += value * value;
     }
-    for (var at = thread; at < key_width; at += 64u) {
+    for (var at = thread; at < key_width; at += THREADS) {
         let value = projected[params.key_at + at];
         squares.y += value * value;
     }
@@ -66,7 +66,7 @@ fn prepare(first_head: u32, kv_head: u32, thread: u32) {
     let count = HEADS * params.head_dim;
     let query_at = params.query_at + first_head * params.head_dim;
     let key_at = params.key_at + kv_head * params.head_dim;
-    for (var at = thread; at < count + params.head_dim; at += 64u) {
+    for (var at = thread; at < count + params.head_dim; at += THREADS) {
         if (at < count) { pool[at] = projected[query_at + at]; } else { pool[at] = projected[key_at + at - count]; }
     }
     workgroupBarrier();
@@ -74,7 +74,7 @@ fn prepare(first_head: u32, kv_head: u32, thread: u32) {
         if (NORM == BY_HEAD) { head_factors(thread); } else { width_factors(thread); }
         workgroupBarrier();
         let whole = NORM == BY_WIDTH;
-        for (var at = thread; at < count + params.head_dim; at += 64u) {
+        for (var at = thread; at < count + params.head_dim; at += THREADS) {
             let head = at / params.head_dim;
             var weight_at = at % params.head_dim;
             let factor = factors[head >> 2u][head & 3u];
@@ -89,7 +89,7 @@ fn prepare(first_head: u32, kv_head: u32, thread: u32) {
         workgroupBarrier();
     }
     let words = params.head_dim >> 2u;
-    for (var word = thread; word < (HEADS + 1u) * words; word += 64u) {
+    for (var word = thread; word < (HEADS + 1u) * words; word += THREADS) {
         let head = word / words;
         let at = (word % words) * 4u;
         let four = vec4<f32>(turned(head, at), turned(head, at + 1u), turned(head, at + 2u), turned(head, at + 3u));

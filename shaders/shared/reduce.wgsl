@@ -16,16 +16,6 @@ fn workgroup_sum4(value: vec4<f32>, thread: u32) -> vec4<f32> {
     for (var i = 1u; i < subgroup_count; i++) { total += partial[i]; }
     return total;
 }
-
-fn workgroup_max4(value: vec4<f32>, thread: u32) -> vec4<f32> {
-    let highest = subgroupMax(value);
-    workgroupBarrier();
-    partial[subgroup_index] = highest;
-    workgroupBarrier();
-    var total = partial[0];
-    for (var i = 1u; i < subgroup_count; i++) { total = max(total, partial[i]); }
-    return total;
-}
 //#else
 var<workgroup> partial: array<vec4<f32>, 64>;
 
@@ -40,18 +30,14 @@ fn workgroup_sum4(value: vec4<f32>, thread: u32) -> vec4<f32> {
     return partial[0];
 }
 
-fn workgroup_max4(value: vec4<f32>, thread: u32) -> vec4<f32> {
+fn workgroup_max(value: f32, thread: u32) -> f32 {
     workgroupBarrier();
-    partial[thread] = value;
+    partial[thread].x = value;
     workgroupBarrier();
     for (var half = 32u; half > 0u; half >>= 1u) {
-        if (thread < half) { partial[thread] = max(partial[thread], partial[thread + half]); }
+        if (thread < half) { partial[thread].x = max(partial[thread].x, partial[thread + half].x); }
         workgroupBarrier();
     }
-    return partial[0];
-}
-
-fn workgroup_max(value: f32, thread: u32) -> f32 {
-    return workgroup_max4(vec4<f32>(value), thread).x;
+    return partial[0].x;
 }
 //#end

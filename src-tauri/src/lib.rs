@@ -4,7 +4,7 @@
 mod engine;
 mod models;
 
-use hearth_host::{EngineHandle, HostOptions, ModelStore};
+use hearth_host::{DocumentOptions, EngineHandle, HostOptions, ModelStore, documents::Library};
 use tauri::{Manager, UriSchemeContext, WebviewWindowBuilder, Wry, webview::PageLoadEvent};
 
 use engine::Engine;
@@ -31,7 +31,9 @@ pub fn open(model: Option<&str>) -> tauri::Result<()> {
             if let Some(model) = model {
                 store = store.choose(&model)?;
             }
-            app.manage(Engine::new(EngineHandle::start(HostOptions::new(store.clone()))?));
+            // What is dropped on the window comes as a path.
+            let documents = Library::usual_file().map(|file| DocumentOptions { file, allows_paths: true });
+            app.manage(Engine::new(EngineHandle::start_with(HostOptions::new(store.clone()), documents)?));
             app.manage(store);
             // Only now: its first requests find the engine and the models in their places.
             if let Some(window) = app.config().app.windows.first() {

@@ -1,6 +1,6 @@
 // A thin client of W3C WebDriver (https://www.w3.org/TR/webdriver2/): what the window's tests say to WebKitWebDriver.
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -67,9 +67,13 @@ export class Window {
   #home;
   #open = false;
 
-  /** Starts the app `binary` and resolves when its page is there. */
-  static async open(binary, args = []) {
+  /** Starts the app `binary` and resolves when its page is there. `models` are folders of models on its list, by name. */
+  static async open(binary, args = [], models = {}) {
     const home = await mkdtemp(join(tmpdir(), 'hearth-window-'));
+    const data = join(home, 'data/org.hearth.Hearth');
+    const added = Object.entries(models).map(([name, folder]) => ({ name, folder }));
+    await mkdir(data, { recursive: true });
+    await writeFile(join(data, 'models.json'), JSON.stringify({ models: added }));
     const { driver, base } = await startDriver(home);
     const window = new Window();
     window.#driver = driver;

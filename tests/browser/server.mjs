@@ -1,5 +1,7 @@
 // Runs `hearth serve` for the tests: the built interface, the models and the engine behind one address.
 import { spawn, spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -25,17 +27,26 @@ let binary;
 /** A running server. */
 export class Server {
   #process;
+  #data;
 
-  constructor(process, url) {
+  constructor(process, url, data) {
     this.#process = process;
+    this.#data = data;
     this.url = url;
   }
 
-  /** Starts one and resolves when it listens: on a free port, unless one is given. */
-  static async start({ port = 0 } = {}) {
+  /**
+   * Starts one and resolves when it listens: on a free port, unless one is given. `models` are folders of further ones.
+   * What the person who runs the tests has kept stays out of them.
+   */
+  static async start({ port = 0, models = {} } = {}) {
     binary ??= commandLine();
+    const data = await mkdtemp(join(tmpdir(), 'hearth-server-'));
+    const added = Object.entries(models).map(([name, folder]) => ({ name, folder }));
+    await writeFile(join(data, 'models.json'), JSON.stringify({ models: added }));
     const args = ['serve', '--json', '--port', String(port), '--device', 'cpu', '--ui', ui];
-    const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const env = { ...process.env, HEARTH_DATA: data };
+    const child = spawn(binary, args, { stdio: ['ignore', 'pipe', 'inherit'], env });
     const ended = new Promise((_, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`hearth serve ended with ${code}`)));
@@ -48,7 +59,7 @@ export class Server {
       });
     });
     const url = await Promise.race([listening, ended]);
-    return new Server(child, url);
+    return new Server(child, url, data);
   }
 
   get port() {
@@ -61,5 +72,6 @@ export class Server {
     const ended = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.kill('SIGKILL');
     await ended;
+    await rm(this.#data, { recursive: true, force: true });
   }
 }

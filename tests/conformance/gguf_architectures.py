@@ -29,9 +29,9 @@ from gguf_export import add_tokenizer, encode, load, permute
 HERE = Path(__file__).resolve().parent
 MODELS = HERE.parent / "fixtures" / "architectures"
 # How many tokens of a prompt are compared where the file has no word for the model's window.
-WITHIN = {"mistral": 16, "qwen2": 16}
-# The same for llama.cpp, which also leaves out the window that Phi's file names.
-LLAMA_WITHIN = WITHIN | {"phi3": 20}
+WITHIN = {"qwen2": 16}
+# The same for llama.cpp, which also leaves out the windows that these files name.
+LLAMA_WITHIN = WITHIN | {"mistral": 16, "phi3": 20}
 # It takes Phi's factors for long contexts, as the reference does for the long prompt.
 LLAMA_PROMPTS = {"phi3": ["long"]}
 # How far llama.cpp's log-probabilities may be away: its attention and its gates round to F16.
@@ -42,6 +42,7 @@ NAMES = {
     "llama": ("llama", True), "mistral": ("llama", True), "smollm3": ("smollm3", True), "granite": ("granite", True),
     "qwen2": ("qwen2", False), "qwen3": ("qwen3", False), "qwen3_moe": ("qwen3moe", False), "phi3": ("phi3", False),
     "gemma2": ("gemma2", False), "gemma3_text": ("gemma3", False), "olmo2": ("olmo2", False),
+    "olmo3": ("olmo2", False), "olmoe": ("olmoe", False),
 }
 
 
@@ -81,7 +82,7 @@ def add_sizes(writer, config):
 
 def add_rope(writer, config):
     rope, width = ropes(config)
-    writer.add_rope_dimension_count(width)
+    writer.add_rope_dimension_count(int(width * rope.get("partial_rotary_factor", 1.0)))
     writer.add_rope_freq_base(rope["rope_theta"])
     original = rope.get("original_max_position_embeddings")
     kind = rope["rope_type"]
@@ -108,7 +109,7 @@ def add_rope(writer, config):
 def add_rest(writer, config):
     """What only some architectures have."""
     kind = config["model_type"]
-    if kind in ("gemma2", "gemma3_text", "phi3"):
+    if kind in ("gemma2", "gemma3_text", "phi3", "mistral", "olmo3"):
         writer.add_sliding_window(config["sliding_window"])
     if kind == "gemma2":
         writer.add_attn_logit_softcapping(config["attn_logit_softcapping"])
@@ -118,9 +119,10 @@ def add_rest(writer, config):
         writer.add_embedding_scale(config["embedding_multiplier"])
         writer.add_residual_scale(config["residual_multiplier"])
         writer.add_logit_scale(config["logits_scaling"])
-    if kind == "qwen3_moe":
-        writer.add_expert_count(config["num_local_experts"])
+    if kind in ("qwen3_moe", "olmoe"):
+        writer.add_expert_count(config.get("num_local_experts") or config["num_experts"])
         writer.add_expert_used_count(config["num_experts_per_tok"])
+    if kind == "qwen3_moe":
         writer.add_expert_feed_forward_length(config["moe_intermediate_size"])
 
 

@@ -7,6 +7,10 @@ HEARTH is the built command line. References: `tokenizers` for each `tokenizer.j
 that are trained here from this repository's own words (BPE and unigram, with and without byte fallback, with and
 without a map of characters), and the pairs of `.inp` and `.out` beside each `.gguf` of --vocab. Every text is cut
 without special tokens. Ends with 1 if anything differs.
+
+A unigram model takes the cut with the highest sum of scores. The same pieces in another order ("5", "55" and "55", "5")
+have the same sum, and which of the two comes out is decided by the last bit of the sums, in float32 in `sentencepiece`
+and in float64 in `tokenizers`. Such texts count as equal, and are counted.
 """
 
 import argparse
@@ -62,12 +66,17 @@ def ours(hearth, model, batch, work):
 
 def compare(name, hearth, model, batch, work, reference):
     found = ours(hearth, model, batch, work)
-    wrong = []
+    wrong, ties = [], 0
     for text, ids in zip(batch, found, strict=True):
         expected = reference(text)
-        if ids != expected:
+        if ids == expected:
+            continue
+        if "unigram" in name and sorted(ids) == sorted(expected):
+            ties += 1
+        else:
             wrong.append((text, ids, expected))
-    print(f"{name}: {len(batch) - len(wrong)} of {len(batch)} texts agree", flush=True)
+    note = f", {ties} of them but for the order of the same pieces" if ties else ""
+    print(f"{name}: {len(batch) - len(wrong)} of {len(batch)} texts agree{note}", flush=True)
     for text, ids, expected in wrong[:3]:
         print(f"   {text!r}\n      ours      {ids}\n      reference {expected}")
     return len(wrong)

@@ -38,6 +38,11 @@ fn main() -> ExitCode {
         ("all read wide", GpuOptions { wide: Some(true), ..base.clone() }, ahead),
         ("products of integers", GpuOptions { int8: true, ..base.clone() }, ahead),
         ("no subgroups", GpuOptions { subgroups: Some(false), ..base.clone() }, ahead),
+        ("4 rows a workgroup", GpuOptions { matvec_quads: Some(1), ..base.clone() }, ahead),
+        ("8 rows a workgroup", GpuOptions { matvec_quads: Some(2), ..base.clone() }, ahead),
+        ("16 rows a workgroup", GpuOptions { matvec_quads: Some(4), ..base.clone() }, ahead),
+        ("64 threads for heads", GpuOptions { attention_threads: Some(64), ..base.clone() }, ahead),
+        ("128 threads for heads", GpuOptions { attention_threads: Some(128), ..base.clone() }, ahead),
         ("context in 1 piece", GpuOptions { attention_splits: Some(1), ..base.clone() }, ahead),
         ("context in 8 pieces", GpuOptions { attention_splits: Some(8), ..base.clone() }, ahead),
         ("context in 32 pieces", GpuOptions { attention_splits: Some(32), ..base }, ahead),
@@ -70,8 +75,8 @@ fn main() -> ExitCode {
         let ms = runs[runs.len() / 2];
         let step = Step { position: prompt + tokens / 2, tokens: 1 };
         let Device::Gpu(gpu) = session.device() else { return ExitCode::FAILURE };
-        let tail = if choosing.on_device { gpu.dispatches(PlanIndex::Choose as usize, step) } else { 0 };
-        let dispatches = gpu.dispatches(PlanIndex::Decode as usize, step) + tail;
+        let tail = if choosing.on_device { gpu.kernels(PlanIndex::Choose as usize, step).len() } else { 0 };
+        let dispatches = gpu.kernels(PlanIndex::Decode as usize, step).len() + tail;
         println!("{name:<22} {dispatches:>10} {ms:>10.3} {:>10.1} {made:>8}", 1000.0 / ms);
     }
     ExitCode::SUCCESS

@@ -191,7 +191,6 @@ fn a_configuration_that_cannot_be() {
         ("rms_norm_eps", (-1.0).into()),
         ("rope_theta", 0.0.into()),
         ("hidden_act", "gelu".into()),
-        ("mlp_bias", true.into()),
         ("vocab_size", serde_json::Value::Null),
     ] {
         let failure = refusal(with_config(field, value), None);

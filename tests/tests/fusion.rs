@@ -45,8 +45,18 @@ fn options() -> Vec<(String, GpuOptions)> {
                 let wide = attention_splits.map(|splits| splits == 1);
                 let name =
                     format!("{}, subgroups {subgroups}, splits {attention_splits:?}, wide {wide:?}", report.name);
-                let (adapter, subgroups) = (Some(adapter), Some(subgroups));
-                all.push((name, GpuOptions { adapter, subgroups, attention_splits, wide, ..GpuOptions::default() }));
+                all.push((
+                    name,
+                    GpuOptions {
+                        adapter: Some(adapter),
+                        subgroups: Some(subgroups),
+                        attention_splits,
+                        attention_threads: attention_splits.map(|splits| 64 * splits),
+                        matvec_quads: attention_splits.map(|splits| 2 * splits),
+                        wide,
+                        ..GpuOptions::default()
+                    },
+                ));
             }
         }
     }
@@ -314,7 +324,7 @@ fn dispatches(path: &str, position: u32) -> ([usize; 2], usize) {
         let session = load_on(Device::Gpu(gpu), &opened, 2048).unwrap();
         layers = session.config().layers as usize;
         let Device::Gpu(gpu) = session.device() else { panic!("it was opened as a GPU") };
-        gpu.dispatches(0, step(position))
+        gpu.kernels(0, step(position)).len()
     });
     (counts, layers)
 }
@@ -326,6 +336,7 @@ fn a_token_takes_few_dispatches() {
     }
     // Five a layer, and embedding and head; where the context is cut, six.
     assert_eq!(dispatches("models/hearth-tiny", 100), ([5 * 12 + 2, 15 * 12 + 3], 12));
+    assert_eq!(dispatches("models/hearth-tiny", 511), ([6 * 12 + 2, 15 * 12 + 3], 12));
     assert_eq!(dispatches("models/hearth-tiny", 1500), ([6 * 12 + 2, 15 * 12 + 3], 12));
     for (name, fused_max) in [
         ("llama3", 5),

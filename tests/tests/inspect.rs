@@ -227,6 +227,7 @@ fn what_keeps_a_model_from_running_is_part_of_the_report() {
     let reason = |folder| report(inspect_folder(folder, None)).unsupported.map(|failure| failure.code);
     assert_eq!(reason(with_config("model_type", "mamba".into())), Some(FailureCode::UnknownArchitecture));
     assert_eq!(reason(with_config("hidden_size", 60.into())), Some(FailureCode::WrongShape));
+    assert_eq!(reason(with_config("num_hidden_layers", 1.into())), Some(FailureCode::UnexpectedTensor));
     assert_eq!(reason(model(TINY).0.with("tokenizer.json", "{}")), Some(FailureCode::Tokenizer));
     assert_eq!(reason(model(TINY).0), None);
     let missing = inspect_folder(model(TINY).0.without("config.json"), None);

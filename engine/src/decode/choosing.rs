@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Sampler, Session, generate::GenerateOptions, sampler::Candidates};
+use super::{Sampler, Session, TokenMask, sampler::Candidates};
 use crate::{
     Error, Result,
     device::{Device, Fetch, Ids, Work},
@@ -56,12 +56,12 @@ pub(super) struct Ring {
 
 impl Chooser {
     /// The best one that gives the very tokens which the sampler would choose from the logits.
-    pub(super) fn of(choosing: Choosing, options: &GenerateOptions<'_>) -> Self {
-        if !choosing.on_device || options.constraint.is_some() {
+    pub(super) fn of(choosing: Choosing, sampler: &Sampler, is_constrained: bool) -> Self {
+        if !choosing.on_device || is_constrained {
             Self::Logits
-        } else if options.sampler.takes_likeliest() {
+        } else if sampler.takes_likeliest() {
             Self::Device(Ring::default())
-        } else if options.sampler.shortlist_tokens().is_some() {
+        } else if sampler.shortlist_tokens().is_some() {
             Self::Shortlist(None)
         } else {
             Self::Logits
@@ -98,7 +98,7 @@ impl Session {
     pub(super) async fn choose(
         &mut self,
         chooser: &mut Chooser,
-        options: &mut GenerateOptions<'_>,
+        (sampler, constraint): (&mut Sampler, Option<&mut TokenMask>),
         history: &[u32],
         more: usize,
     ) -> Result<u32> {
@@ -107,7 +107,7 @@ impl Session {
             Chooser::Shortlist(list) => {
                 if let Some(fetch) = list.take() {
                     let candidates = Candidates::read(&fetch.wait().await?);
-                    if let Some(id) = options.sampler.next_of(candidates, history)? {
+                    if let Some(id) = sampler.next_of(candidates, history)? {
                         return Ok(id);
                     }
                 }
@@ -115,10 +115,10 @@ impl Session {
             Chooser::Device(ring) => return self.next_of_ring(ring, more).await,
         }
         let mut logits = self.read_logits(1).await?;
-        if let Some(constraint) = &mut options.constraint {
+        if let Some(constraint) = constraint {
             constraint.apply(&mut logits)?;
         }
-        options.sampler.next(&mut logits, history)
+        sampler.next(&mut logits, history)
     }
 
     /// Runs the step of a token that was chosen.

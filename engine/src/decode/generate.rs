@@ -65,7 +65,7 @@ impl Session {
         }
         let cached_tokens = self.keep_common(prompt);
         let outcome = |tokens, stop_reason| Ok(Outcome { cached_tokens, tokens, stop_reason });
-        let mut chooser = Chooser::of(self.choosing, &options);
+        let mut chooser = Chooser::of(self.choosing, &options.sampler, options.constraint.is_some());
         if !self.prefill(prompt, &mut chooser, sink).await? {
             return outcome(0, StopReason::Cancelled);
         }
@@ -76,7 +76,8 @@ impl Session {
                 break StopReason::MaxTokens;
             }
             let more = options.max_tokens.map_or(usize::MAX, |max| max as usize - answer.tokens - 1);
-            let id = self.choose(&mut chooser, &mut options, &history, more).await?;
+            let choice = (&mut options.sampler, options.constraint.as_mut());
+            let id = self.choose(&mut chooser, choice, &history, more).await?;
             if self.model.config.end_tokens.contains(&id) || options.tokenizer.end_of_turn().contains(&id) {
                 break StopReason::EndOfTurn;
             }

@@ -49,6 +49,15 @@ pub struct GgufFacts {
     pub rope_interleaved: bool,
     /// A model of so many layers scales its scores by the root of hidden / heads instead of the head's length.
     pub scores_by_hidden_at_layers: Option<u32>,
+    /// Which layers have the window that the file names. No key says whether a window is switched on, so the values
+    /// that ask for a switch have no place here.
+    pub windows: Windows,
+    /// Whether layers with a window turn as before the rope was stretched, where they have no base of their own.
+    pub windows_unscaled: bool,
+    /// Whether the shares of the chosen experts add up to 1, where the file does not say so.
+    pub renormalise: bool,
+    /// Whether a file of a stretched context has factors for it among its tensors without naming that kind of stretch.
+    pub long_factors: bool,
 }
 
 /// Where the norms of a block stand.
@@ -117,11 +126,21 @@ const LLAMA: Architecture = Architecture {
     rope_theta_local: None,
     no_rope_every: None,
     experts: false,
-    gguf: GgufFacts { rope_interleaved: true, scores_by_hidden_at_layers: None },
+    // llama.cpp's converter writes Mistral's models as "llama" and leaves out their window, and llama.cpp reads none, so
+    // such a file runs as llama.cpp runs it. A file that does name its window is of a model that was trained with it,
+    // and what transformers computes for that model is right: such a window is kept.
+    gguf: GgufFacts {
+        rope_interleaved: true,
+        scores_by_hidden_at_layers: None,
+        windows: Windows::All,
+        windows_unscaled: false,
+        renormalise: true,
+        long_factors: false,
+    },
 };
 
 /// Those whose GGUFs keep the rows in the order of Hugging Face.
-const HALVES: GgufFacts = GgufFacts { rope_interleaved: false, scores_by_hidden_at_layers: None };
+const HALVES: GgufFacts = GgufFacts { rope_interleaved: false, windows: Windows::Never, ..LLAMA.gguf };
 
 const QWEN3: Architecture = Architecture {
     name: "qwen3",
@@ -143,7 +162,18 @@ const GEMMA2: Architecture = Architecture {
     scaled_embedding: true,
     windows: Windows::AllButEvery(2),
     softcaps: [50.0, 30.0],
-    gguf: GgufFacts { scores_by_hidden_at_layers: Some(46), ..HALVES },
+    gguf: GgufFacts { scores_by_hidden_at_layers: Some(46), windows: Windows::AllButEvery(2), ..HALVES },
+    ..LLAMA
+};
+
+const OLMO2: Architecture = Architecture {
+    name: "olmo2",
+    hf_model_type: "olmo2",
+    gguf_name: Some("olmo2"),
+    norms: Norms::Post,
+    qk_norm: QkNorm::Width,
+    // OLMo 3 is written as "olmo2" with a window.
+    gguf: GgufFacts { windows: Windows::AllButEvery(4), windows_unscaled: true, ..HALVES },
     ..LLAMA
 };
 
@@ -169,6 +199,15 @@ const KNOWN: &[Architecture] = &[
         experts: true,
         ..QWEN3
     },
+    Architecture {
+        name: "olmoe",
+        hf_model_type: "olmoe",
+        gguf_name: Some("olmoe"),
+        qk_norm: QkNorm::Width,
+        experts: true,
+        gguf: GgufFacts { renormalise: false, ..HALVES },
+        ..LLAMA
+    },
     GEMMA2,
     Architecture {
         name: "gemma3",
@@ -179,7 +218,7 @@ const KNOWN: &[Architecture] = &[
         softcaps: [0.0; 2],
         rope_theta: 1_000_000.0,
         rope_theta_local: Some(10_000.0),
-        gguf: GgufFacts { scores_by_hidden_at_layers: Some(62), ..HALVES },
+        gguf: GgufFacts { scores_by_hidden_at_layers: Some(62), windows: Windows::AllButEvery(6), ..HALVES },
         ..GEMMA2
     },
     Architecture {
@@ -188,7 +227,8 @@ const KNOWN: &[Architecture] = &[
         gguf_name: Some("phi3"),
         fused: true,
         windows: Windows::All,
-        gguf: HALVES,
+        // llama.cpp reads this window and leaves it out, for the sake of older files that name a wrong one.
+        gguf: GgufFacts { windows: Windows::All, long_factors: true, ..HALVES },
         ..LLAMA
     },
     Architecture {
@@ -200,14 +240,15 @@ const KNOWN: &[Architecture] = &[
         no_rope_every: Some(4),
         ..LLAMA
     },
+    OLMO2,
     Architecture {
-        name: "olmo2",
-        hf_model_type: "olmo2",
-        gguf_name: Some("olmo2"),
-        norms: Norms::Post,
-        qk_norm: QkNorm::Width,
-        gguf: HALVES,
-        ..LLAMA
+        name: "olmo3",
+        hf_model_type: "olmo3",
+        gguf_name: None,
+        windows: Windows::AllButEvery(4),
+        rope_theta: 500_000.0,
+        rope_theta_local: Some(500_000.0),
+        ..OLMO2
     },
     Architecture { name: "granite", hf_model_type: "granite", gguf_name: Some("granite"), ..LLAMA },
 ];

@@ -34,6 +34,8 @@ pub struct ModelConfig {
     pub layer_kinds: Vec<LayerConfig>,
     /// Whether all projections of attention have biases; `None` if the tensors tell.
     pub attention_bias: Option<bool>,
+    /// The same of the feed-forward layer.
+    pub feed_forward_bias: Option<bool>,
     /// What numbers are multiplied by, and where they are bent.
     pub scales: Scales,
     /// Tokens of context that the model was made for.

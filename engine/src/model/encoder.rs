@@ -1,6 +1,6 @@
 //! Records an encoder's plan: BERT's block (Devlin et al. 2019), whose norms stand behind each sum.
 
-use super::{EncoderConfig, encoder_names::Names, encoder_names::Part};
+use super::{EncoderConfig, encoder_names::Names, encoder_names::Part, unexpected};
 use crate::{
     Error, Result,
     file::Catalog,
@@ -32,6 +32,17 @@ pub enum EncoderInit {
         /// The name of the token types, if the model has them.
         types: Option<String>,
     },
+}
+
+impl EncoderInit {
+    /// The tensors of the catalog that it reads.
+    pub fn tensors(&self) -> impl Iterator<Item = &str> {
+        let (first, second) = match self {
+            Self::Vector { name } => (name, None),
+            Self::Positions { table, types, .. } => (table, types.as_deref()),
+        };
+        [Some(first.as_str()), second].into_iter().flatten()
+    }
 }
 
 /// A recorded encoder. Its program has one plan: a whole text in, a vector for each of its tokens out.
@@ -70,6 +81,7 @@ impl Encoder {
             let attended = recorder.attention(layer, stream)?;
             stream = recorder.feed_forward(layer, attended)?;
         }
+        recorder.check_all_read()?;
         let Recorder { config, mut program, weights, states, commands, .. } = recorder;
         // What is read after the plan must outlive it.
         program.tensors[stream.0 as usize].kind = TensorKind::State;
@@ -96,6 +108,14 @@ struct Recorder<'a> {
 }
 
 impl Recorder<'_> {
+    /// Refuses a file with tensors that nothing recorded so far reads, unless they are known to change no vector.
+    fn check_all_read(&self) -> Result<()> {
+        let of_weights = self.weights.iter().map(|(_, name)| name.as_str());
+        let of_states = self.states.iter().flat_map(|(_, init)| init.tensors());
+        let is_harmless = |name: &str| unexpected::is_harmless_to_vectors(name, self.names.prefix());
+        unexpected::refuse(self.catalog, self.config.architecture.name, of_weights.chain(of_states), is_harmless)
+    }
+
     /// A matrix of the catalog, whose shape must be (rows, columns).
     fn matrix(&mut self, part: Part, layer: u32, rows: u32, columns: u32) -> Result<TensorId> {
         let name = self.names.weight(part, layer, self.catalog);

@@ -38,6 +38,11 @@ impl Names {
         Self { naming, prefix }
     }
 
+    /// What stands before all names.
+    pub fn prefix(&self) -> &'static str {
+        self.prefix
+    }
+
     /// A weight's name; `layer` is ignored for those that stand outside the layers. Checkpoints from before 2020 call a
     /// norm's weight `gamma`.
     pub fn weight(&self, part: Part, layer: u32, catalog: &Catalog) -> String {

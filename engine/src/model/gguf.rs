@@ -78,6 +78,7 @@ pub fn read(metadata: &GgufMetadata) -> Result<ModelConfig> {
         layer_kinds: layer_kinds(&keys, &architecture, layers, ropes.len())?,
         ropes,
         attention_bias: None,
+        feed_forward_bias: None,
         scales: scales(&keys, &architecture, hidden, heads, layers, head_dim)?,
         context_tokens,
         tied_embedding: None,
@@ -96,9 +97,14 @@ fn experts(keys: &Keys<'_>, architecture: &Architecture) -> Result<Option<Expert
     Ok(Some(ExpertConfig {
         count: keys.need("expert_count")?,
         used: keys.need("expert_used_count")?,
-        feed_forward: keys.need("expert_feed_forward_length")?,
-        // llama.cpp takes it for granted where the key is absent.
-        renormalise: keys.metadata.find_bool(&keys.key("expert_weights_norm"))?.unwrap_or(true),
+        feed_forward: match keys.u32("expert_feed_forward_length")? {
+            Some(width) => width,
+            None => keys.need("feed_forward_length")?,
+        },
+        renormalise: keys
+            .metadata
+            .find_bool(&keys.key("expert_weights_norm"))?
+            .unwrap_or(architecture.gguf.renormalise),
     }))
 }
 
@@ -130,27 +136,38 @@ fn ropes(keys: &Keys<'_>, architecture: &Architecture, head_dim: u32, context_to
     let growth = keys.f64("rope.scaling.attn_factor")?.unwrap_or(1.0);
     let original = keys.u32("rope.scaling.original_context_length")?.map(f64::from);
     let kind_key = keys.key("rope.scaling.type");
-    let factor = || match keys.f64("rope.scaling.factor")? {
-        Some(factor) if factor >= 1.0 && factor.is_finite() => Ok(factor),
-        found => Err(Error::config(keys.key("rope.scaling.factor"), format!("is {found:?}, but must be 1 or more"))),
+    let factor = match keys.f64("rope.scaling.factor")? {
+        Some(factor) => Some(factor),
+        // Its name in older files.
+        None => keys.f64("rope.scale_linear")?,
     };
-    let (scaling, attention_factor) = match (keys.metadata.find_string(&kind_key)?, original) {
-        // The factors themselves are tensors.
-        (Some("longrope"), _) | (None, Some(_)) => {
+    // 0 and absence both mean 1.
+    let factor = factor.filter(|factor| *factor != 0.0).unwrap_or(1.0);
+    if !(factor >= 1.0 && factor.is_finite()) {
+        return Err(Error::config(keys.key("rope.scaling.factor"), format!("is {factor}, but must be 1 or more")));
+    }
+    // The converter writes the original context of every Phi, and the growth only of those with factors.
+    let is_stretched = original.is_some_and(|original| f64::from(context_tokens) > original)
+        || keys.metadata.get(&keys.key("rope.scaling.attn_factor")).is_some();
+    let has_factors = architecture.gguf.long_factors && is_stretched;
+    let (scaling, attention_factor) = match keys.metadata.find_string(&kind_key)? {
+        kind if kind == Some("longrope") || kind.is_none() && has_factors => {
             let original = original.unwrap_or(f64::from(context_tokens));
+            // The factors themselves are tensors.
             (RopeScaling::Long { short: vec![], long: vec![], original }, growth)
         }
-        (None | Some("none"), _) => (RopeScaling::None, 1.0),
-        (Some("linear"), _) => (RopeScaling::Linear { factor: factor()? }, 1.0),
-        (Some("yarn"), original) => {
-            let factor = factor()?;
+        Some("none") => (RopeScaling::None, growth),
+        None | Some("linear") if factor == 1.0 => (RopeScaling::None, growth),
+        // Without a word llama.cpp divides all frequencies by the factor.
+        None | Some("linear") => (RopeScaling::Linear { factor }, growth),
+        Some("yarn") => {
             let fast = keys.f64("rope.scaling.yarn_beta_fast")?.unwrap_or(32.0);
             let slow = keys.f64("rope.scaling.yarn_beta_slow")?.unwrap_or(1.0);
             let original = original.unwrap_or(f64::from(context_tokens));
             let growth = growth * yarn_attention_factor(factor, 1.0);
             (RopeScaling::Yarn { factor, fast, slow, original, truncate: true }, growth)
         }
-        (Some(other), _) => {
+        Some(other) => {
             let reason = format!("is {other:?}, but only none, linear, yarn and longrope are supported");
             return Err(Error::config(kind_key, reason));
         }
@@ -163,7 +180,8 @@ fn ropes(keys: &Keys<'_>, architecture: &Architecture, head_dim: u32, context_to
         attention_factor,
     };
     let mut ropes = vec![rope.clone()];
-    if let Some(theta) = architecture.rope_theta_local {
+    let local = architecture.rope_theta_local.or(architecture.gguf.windows_unscaled.then_some(rope.theta));
+    if let Some(theta) = local {
         let theta = keys.f64("rope.freq_base_swa")?.unwrap_or(theta);
         ropes.push(RopeConfig { theta, scaling: RopeScaling::None, attention_factor: 1.0, ..rope });
     }
@@ -183,10 +201,9 @@ fn layer_kinds(keys: &Keys<'_>, architecture: &Architecture, layers: u32, ropes:
     }
     let kind = |layer: u32| {
         let has_rope = architecture.no_rope_every.is_none_or(|every| !(layer + 1).is_multiple_of(every));
-        let by_rule = match architecture.windows {
+        let by_rule = match architecture.gguf.windows {
             Windows::All => true,
             Windows::AllButEvery(known) => !(layer + 1).is_multiple_of(every.unwrap_or(known)),
-            // No key says whether these are switched on, and llama.cpp has no windows for them.
             Windows::Never | Windows::Switched | Windows::Upper | Windows::WithoutRope => false,
         };
         let listed = pattern.and_then(|pattern| pattern.get(layer as usize)).copied();

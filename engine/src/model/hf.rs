@@ -9,7 +9,7 @@ use super::{
 use crate::{Error, Result, kernel::Activation};
 
 /// Flags that change the block in a way that this engine does not know; whoever sets them is refused.
-const UNSUPPORTED: &[&str] = &["mlp_bias", "use_bidirectional_attention", "clip_qkv", "quantization_config"];
+const UNSUPPORTED: &[&str] = &["use_bidirectional_attention", "clip_qkv", "quantization_config"];
 
 /// Reads config.json and generation_config.json.
 pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
@@ -45,6 +45,7 @@ pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
         layer_kinds: layer_kinds(&hf, &architecture, layers, ropes.len())?,
         ropes,
         attention_bias: Some(hf.bool("attention_bias")?.unwrap_or(false)),
+        feed_forward_bias: Some(hf.bool("mlp_bias")?.unwrap_or(false)),
         scales: scales(&hf, &architecture, hidden, head_dim)?,
         context_tokens,
         tied_embedding: hf.bool("tie_word_embeddings")?,
@@ -89,7 +90,11 @@ fn experts(hf: &Fields, architecture: &Architecture) -> Result<Option<ExpertConf
     Ok(Some(ExpertConfig {
         count: need(count, "num_experts")?,
         used: need(hf.u32("num_experts_per_tok")?, "num_experts_per_tok")?,
-        feed_forward: need(hf.u32("moe_intermediate_size")?, "moe_intermediate_size")?,
+        // Where all layers have experts, some configurations have one width only.
+        feed_forward: match hf.u32("moe_intermediate_size")? {
+            Some(width) => width,
+            None => need(hf.u32("intermediate_size")?, "moe_intermediate_size")?,
+        },
         renormalise: hf.bool("norm_topk_prob")?.unwrap_or(false),
     }))
 }

@@ -13,6 +13,7 @@ mod names;
 mod record;
 mod rope;
 mod sentence;
+mod unexpected;
 mod weights;
 
 pub use architecture::{Architecture, Biases, GgufFacts, Norms, QkNorm, Windows};

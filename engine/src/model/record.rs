@@ -79,6 +79,7 @@ impl Model {
             recorder.attention(layer, shared.stream)?;
             recorder.feed_forward(layer, shared.stream)?;
         }
+        recorder.weights.check_all_read()?;
         recorder.plan("decode", 1, false, &shared);
         recorder.plan("prefill", PREFILL_TOKENS_MAX, false, &shared);
         let (choice, shortlist) = recorder.choices(&shared);
@@ -129,8 +130,10 @@ impl Recorder<'_> {
         let ModelConfig { vocab_size, hidden, tied_embedding, .. } = *self.config;
         let matrix = [vocab_size, hidden];
         let embedding = self.weights.matrix(&mut self.program, Role::Embedding, 0, matrix)?;
-        let is_tied = tied_embedding.unwrap_or(!self.weights.has(Role::Head, 0));
-        let head = if is_tied { embedding } else { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? };
+        // A head in the file is used even where the configuration ties it to the embedding, as transformers 5 does: if
+        // the two are equal nothing changes, and if not the configuration is what is wrong.
+        let has_head = tied_embedding == Some(false) || self.weights.has(Role::Head, 0);
+        let head = if has_head { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? } else { embedding };
         let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
         for index in 0..self.config.ropes.len() {
             let table = self.weights.rope_table(&mut self.program, index, self.context)?;

@@ -66,6 +66,9 @@ pub enum RopeScaling {
 }
 
 impl RopeConfig {
+    /// The names of the tensors in a GGUF that hold the factors of [`RopeScaling::Long`].
+    pub const LONG_FACTORS: [&str; 2] = ["rope_factors_long.weight", "rope_factors_short.weight"];
+
     /// Whether a context of so many tokens is beyond the original one.
     pub fn is_long(&self, context: u32) -> bool {
         matches!(self.scaling, RopeScaling::Long { original, .. } if f64::from(context) > original)
@@ -74,8 +77,7 @@ impl RopeConfig {
     /// The name of the tensor in a GGUF that holds factors for a context of so many tokens.
     pub fn factors_name(&self, context: u32) -> &'static str {
         match self.scaling {
-            RopeScaling::Long { .. } if self.is_long(context) => "rope_factors_long.weight",
-            RopeScaling::Long { .. } => "rope_factors_short.weight",
+            RopeScaling::Long { .. } => Self::LONG_FACTORS[usize::from(!self.is_long(context))],
             _ => "rope_freqs.weight",
         }
     }

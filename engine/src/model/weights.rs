@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{ModelConfig, Naming, Role, RopeConfig};
+use super::{ModelConfig, Naming, Role, RopeConfig, RopeScaling, unexpected};
 use crate::{
     Error, Result,
     file::{Catalog, TensorInfo},
@@ -178,19 +178,46 @@ impl<'a> Weights<'a> {
         Ok(id)
     }
 
+    /// Refuses a file with tensors that nothing recorded so far reads, unless they are known to change no logit.
+    pub fn check_all_read(&self) -> Result<()> {
+        let of_loads = self.loads.iter().flat_map(|load| &load.components).map(|component| component.name.as_str());
+        let of_states = self.states.iter().filter_map(|(_, init)| init.tensor());
+        // Of the two sets of factors for a long context only one is read.
+        let is_long = self.config.ropes.iter().any(|rope| matches!(rope.scaling, RopeScaling::Long { .. }));
+        let is_harmless = |name: &str| match self.config.naming {
+            Naming::HuggingFace => unexpected::is_harmless_in_hf(name),
+            Naming::Gguf => {
+                unexpected::is_harmless_in_gguf(name) || is_long && RopeConfig::LONG_FACTORS.contains(&name)
+            }
+        };
+        unexpected::refuse(self.catalog, self.config.architecture.name, of_loads.chain(of_states), is_harmless)
+    }
+
     /// The table of a rope. Only the first of a model's ropes has factors in the file.
     pub fn rope_table(&mut self, program: &mut Program, index: usize, context: u32) -> Result<TensorId> {
         let rope = self.config.ropes.get(index).cloned();
         let rope = rope.ok_or_else(|| Error::config("rope_parameters", "are missing"))?;
-        let name = rope.factors_name(context);
-        let is_there = index == 0 && self.config.naming == Naming::Gguf && self.catalog.tensors.contains_key(name);
-        let factors = is_there.then(|| name.to_owned());
-        if let Some(name) = &factors {
-            check_shape(self.catalog.tensor(name)?, &[u64::from(rope.rotary / 2)])?;
-        }
+        let factors = self.rope_factors(&rope, index, context)?;
         let id = program.declare("rope table", TensorKind::State, context.into(), rope.rotary.into());
         self.states.push((id, StateInit::RopeTable { rope, factors }));
         Ok(id)
+    }
+
+    /// The tensor of a GGUF that divides the frequencies. Where the metadata asks for factors that change with the
+    /// context, both sets must be there: without them the model would answer, and wrongly.
+    fn rope_factors(&self, rope: &RopeConfig, index: usize, context: u32) -> Result<Option<String>> {
+        if index > 0 || self.config.naming != Naming::Gguf {
+            return Ok(None);
+        }
+        if matches!(rope.scaling, RopeScaling::Long { .. }) {
+            for name in RopeConfig::LONG_FACTORS {
+                check_shape(self.catalog.tensor(name)?, &[u64::from(rope.rotary / 2)])?;
+            }
+        }
+        let name = rope.factors_name(context);
+        let Some(info) = self.catalog.tensors.get(name) else { return Ok(None) };
+        check_shape(info, &[u64::from(rope.rotary / 2)])?;
+        Ok(Some(name.to_owned()))
     }
 }
 

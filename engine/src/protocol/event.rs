@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Embedded, Embedding, ModelList, ModelReport, ModelTask, ProbeReport, Route};
+use super::{
+    AddedDocument, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages, ModelList,
+    ModelReport, ModelTask, ProbeReport, Route,
+};
 
 /// An event with the number of the request that it answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +74,19 @@ pub enum Event {
     Embedding(Embedding),
     /// Every text has its vector.
     Embedded(Embedded),
+    /// Which documents there are.
+    Documents(DocumentList),
+    /// A document is on its way, or a search.
+    DocumentProgress(DocumentProgress),
+    /// A document can be searched.
+    DocumentAdded(AddedDocument),
+    /// A document is gone.
+    DocumentRemoved {
+        /// As it was.
+        document: Document,
+    },
+    /// What a search found.
+    Passages(FoundPassages),
     /// The model is gone.
     Unloaded,
     /// The request to stop has been noted.
@@ -84,7 +100,12 @@ impl Event {
     pub fn is_terminal(&self) -> bool {
         !matches!(
             self,
-            Self::Loading(_) | Self::Prefilled { .. } | Self::Token { .. } | Self::ToolCall { .. } | Self::Embedding(_)
+            Self::Loading(_)
+                | Self::Prefilled { .. }
+                | Self::Token { .. }
+                | Self::ToolCall { .. }
+                | Self::Embedding(_)
+                | Self::DocumentProgress(_)
         )
     }
 }
@@ -216,6 +237,8 @@ pub enum FailureCode {
     UnsupportedFormat,
     MissingTensor,
     WrongShape,
+    /// A tensor that the architecture has no place for.
+    UnexpectedTensor,
     Tokenizer,
     Template,
     WrongTask,
@@ -227,6 +250,7 @@ pub enum FailureCode {
     Cancelled,
     OutOfMemory,
     NotAllowed,
+    NoLibrary,
     NoDevice,
     DeviceLost,
     DeviceFault,

@@ -5,6 +5,7 @@
 //! and the last of them is terminal: [`Event::is_terminal`] says which that may be.
 
 mod chat;
+mod documents;
 mod embedding;
 mod event;
 mod model;
@@ -12,6 +13,7 @@ mod probe;
 mod request;
 
 pub use chat::*;
+pub use documents::*;
 pub use embedding::*;
 pub use event::*;
 pub use model::*;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ChatMessage, Constraint, EmbedRequest, InspectRequest, ToolChoice, ToolDefinition};
+use super::{
+    AddDocument, ChatMessage, Constraint, EmbedRequest, InspectRequest, SearchDocuments, ToolChoice, ToolDefinition,
+};
 
 /// A request with the number that its events will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +43,19 @@ pub enum Request {
     Generate(GenerateRequest),
     /// Turn texts into vectors. Answered by `embedding` for each text, in order, then `embedded`.
     Embed(EmbedRequest),
-    /// Stop the request of that number at the next token or text. Answered by `cancelling` at once.
+    /// Which documents are there? Answered by `documents`.
+    Documents,
+    /// Take a document in. Answered by `document_progress` many times, then `document_added`.
+    AddDocument(AddDocument),
+    /// Take a document away. Answered by `document_removed`.
+    RemoveDocument {
+        /// Its number.
+        #[cfg_attr(feature = "typescript", ts(type = "number"))]
+        document: i64,
+    },
+    /// Find the passages nearest to a question. Answered by `document_progress` sometimes, then `passages`.
+    SearchDocuments(SearchDocuments),
+    /// Stop the request of that number at the next token, text or passage. Answered by `cancelling` at once.
     Cancel {
         /// The number of the request to stop.
         target: u32,

@@ -92,6 +92,11 @@ impl Runtime {
                 }
                 Err(error) => Err(error),
             },
+            // A host that keeps documents answers these before they get here.
+            Request::Documents
+            | Request::AddDocument(_)
+            | Request::RemoveDocument { .. }
+            | Request::SearchDocuments(_) => Err(Error::NoLibrary),
             Request::Embed(request) => match self.take_embedder() {
                 Ok(mut ready) => {
                     let answer = self.embed(&mut ready, id, &request, emit).await;

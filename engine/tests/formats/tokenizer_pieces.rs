@@ -1,4 +1,4 @@
-//! Vocabularies of other kinds, against the tokens that their own libraries cut (`tests/fixtures/tokenizers.py`).
+//! Vocabularies of other kinds, against the tokens that their own libraries cut (`tests/fixtures/make_tokenizers.py`).
 
 use hearth_engine::{
     Error,

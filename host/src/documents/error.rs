@@ -93,6 +93,17 @@ pub enum DocumentError {
         /// What the system said.
         reason: String,
     },
+    /// A path from somebody who may not name any.
+    #[error("adding a document by its path is not allowed here")]
+    PathNotAllowed,
+    /// Bytes that did not arrive as they were sent.
+    #[error("{name} is not in Base64: {reason}")]
+    BadBase64 {
+        /// The document.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The person stopped it.
     #[error("stopped on request; nothing was added")]
     Cancelled,
@@ -111,6 +122,8 @@ impl DocumentError {
             }
             Self::NotUtf8 { .. } | Self::Empty { .. } | Self::BadPdf { .. } => FailureCode::Malformed,
             Self::ModelTooShort { .. } => FailureCode::BadConfig,
+            Self::BadBase64 { .. } => FailureCode::InvalidRequest,
+            Self::PathNotAllowed => FailureCode::NotAllowed,
             Self::Database { .. } | Self::Io { .. } => FailureCode::Io,
             Self::Cancelled => FailureCode::Cancelled,
             Self::Engine(failure) => failure.code,
@@ -121,14 +134,17 @@ impl DocumentError {
     pub fn hint(&self) -> &str {
         match self {
             Self::NoEmbeddingModel => {
-                "Choose an embedding model of the BERT family with --model: all-MiniLM-L6-v2, bge, e5 or gte."
+                "Put an embedding model of the BERT family on the list, with `hearth models add FOLDER` or in the app, or \
+                 name one with --model: all-MiniLM-L6-v2, bge, e5 or gte."
             }
             Self::OtherModel { .. } => {
                 "Add the documents again with the chosen model, which replaces their vectors, or choose the model that \
                  they were added with."
             }
             Self::NotUtf8 { .. } => "Save the file as text in UTF-8, Markdown or PDF, and add it again.",
-            Self::TooLarge { .. } => "Split the document and add its parts.",
+            Self::TooLarge { .. } => {
+                "Split the document and add its parts; a file that is too large to send may still be added by its path, or with `hearth documents add`."
+            }
             Self::Empty { .. } => {
                 "Check the file. A PDF of scanned pages holds pictures: let a program for text recognition read it first."
             }
@@ -140,6 +156,8 @@ impl DocumentError {
                 "Check the permissions and the space on the disk; if the file is not Hearth's, name another with --database."
             }
             Self::Io { .. } => "Check the path and the permissions, then try again.",
+            Self::PathNotAllowed => "Choose the file itself, or add it with `hearth documents add` where it lies.",
+            Self::BadBase64 { .. } => "Send the bytes in Base64 with its padding (RFC 4648, section 4).",
             Self::Cancelled => "Add it again when you like.",
             Self::Engine(failure) => &failure.hint,
         }

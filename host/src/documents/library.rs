@@ -6,13 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use hearth_engine::protocol::{AddedDocument, Document, Passage, PassageRange};
 
 use super::{
     chunks::{Chunk, chunks},
     encoder::{EmbedProgress, Encoder},
     error::{DocumentError, Result},
-    source::{Source, SourceKind},
+    source::Source,
     store::{NewDocument, Store, StoredChunk, VectorModel},
 };
 
@@ -20,62 +20,6 @@ use super::{
 pub const RESULTS_MAX: usize = 100;
 /// Of the tokens that an encoder reads, so many parts are one part for the headings.
 const HEADING_PART: usize = 4;
-
-/// A document of the library.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Document {
-    /// Its number, which is never given again.
-    pub id: i64,
-    /// Its name.
-    pub name: String,
-    /// What it is written in.
-    pub kind: SourceKind,
-    /// Characters of its text.
-    pub characters: usize,
-    /// How many chunks it was cut into.
-    pub chunks: usize,
-    /// When it was added, in UTC (RFC 3339).
-    pub added_at: String,
-    /// The model that made its vectors.
-    pub model: String,
-    /// Length of each vector.
-    pub dimensions: usize,
-}
-
-/// What became of an addition.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Added {
-    /// False if the same bytes were there already, with vectors of the same model.
-    pub is_new: bool,
-    /// The document as it is now.
-    pub document: Document,
-}
-
-/// Where a passage is, in characters of its document's text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PassageRange {
-    /// Of the first.
-    pub start: usize,
-    /// Behind the last.
-    pub end: usize,
-}
-
-/// A chunk that a search found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Passage {
-    /// The cosine of its vector and the question's.
-    pub score: f64,
-    /// The document's number.
-    pub document_id: i64,
-    /// The document's name.
-    pub document: String,
-    /// The headings that lead to it; empty if there are none.
-    pub heading: String,
-    /// Where it is.
-    pub characters: PassageRange,
-    /// Its text.
-    pub text: String,
-}
 
 /// Documents in one database file.
 pub struct Library {
@@ -91,7 +35,7 @@ impl Library {
     /// Where the app keeps its documents: `HEARTH_DATA`, or the system's folder for the data of apps.
     pub fn usual_file() -> Option<PathBuf> {
         let chosen = std::env::var_os("HEARTH_DATA").map(PathBuf::from);
-        let folder = chosen.or_else(|| Some(dirs::data_dir()?.join("hearth")))?;
+        let folder = chosen.or_else(|| Some(dirs::data_dir()?.join("org.hearth.Hearth")))?;
         Some(folder.join("documents.sqlite"))
     }
 
@@ -102,26 +46,26 @@ impl Library {
         source: &Source,
         encoder: &Encoder,
         progress: &mut dyn FnMut(EmbedProgress<'_>) -> bool,
-    ) -> Result<Added> {
+    ) -> Result<AddedDocument> {
         let name = &encoder.loaded().model;
         let weights_bytes = encoder.loaded().weights_bytes;
         if let Some((document, stored)) = self.store.find(&source.hash)?
             && stored.name == *name
             && stored.weights_bytes == weights_bytes
         {
-            return Ok(Added { is_new: false, document });
+            return Ok(AddedDocument { is_new: false, document });
         }
         let (chunks, texts) = prepare(source, encoder)?;
         let vectors = encoder.embed_chunks(texts, progress)?;
-        let dimensions = vectors.first().map_or(0, Vec::len);
+        let dimensions = vectors.first().map_or(0, Vec::len) as u32;
         let mut characters = CharacterCounter::new(&source.text);
         let stored: Vec<StoredChunk> = chunks
             .into_iter()
             .zip(vectors)
             .map(|(chunk, vector)| StoredChunk {
                 characters: PassageRange {
-                    start: characters.before(chunk.range.start),
-                    end: characters.before(chunk.range.end),
+                    start: characters.before(chunk.range.start) as u32,
+                    end: characters.before(chunk.range.end) as u32,
                 },
                 text: source.text.get(chunk.range).unwrap_or_default().to_owned(),
                 heading: chunk.heading,
@@ -133,14 +77,14 @@ impl Library {
             name: &source.name,
             kind: source.kind,
             hash: source.hash,
-            characters: source.text.chars().count(),
+            characters: source.text.chars().count() as u32,
             added_at: jiff::Timestamp::now().to_string(),
             model: &model,
             chunks: &stored,
         })?;
         let found = self.store.find(&source.hash)?;
         let gone = || DocumentError::NotOne { wanted: source.name.clone(), count: 0 };
-        found.map(|(document, _)| Added { is_new: true, document }).ok_or_else(gone)
+        found.map(|(document, _)| AddedDocument { is_new: true, document }).ok_or_else(gone)
     }
 
     /// All documents, in the order in which they were added.
@@ -154,15 +98,21 @@ impl Library {
         let number = wanted.parse::<i64>().ok();
         let by_number = documents.iter().find(|document| Some(document.id) == number);
         let named: Vec<&Document> = documents.iter().filter(|document| document.name == wanted).collect();
-        let found = match (by_number, named.as_slice()) {
-            (Some(document), _) => document.clone(),
-            (None, [document]) => (*document).clone(),
+        let id = match (by_number, named.as_slice()) {
+            (Some(document), _) => document.id,
+            (None, [document]) => document.id,
             (None, named) => return Err(DocumentError::NotOne { wanted: wanted.to_owned(), count: named.len() }),
         };
-        if !self.store.remove(found.id)? {
-            return Err(DocumentError::NotOne { wanted: wanted.to_owned(), count: 0 });
+        self.remove_number(id)
+    }
+
+    /// Takes a document away by its number alone.
+    pub fn remove_number(&mut self, id: i64) -> Result<Document> {
+        let found = self.store.documents()?.into_iter().find(|document| document.id == id);
+        match found {
+            Some(document) if self.store.remove(id)? => Ok(document),
+            _ => Err(DocumentError::NotOne { wanted: id.to_string(), count: 0 }),
         }
-        Ok(found)
     }
 
     /// The passages nearest to a question, best first: exact cosines over all chunks. Of two equal ones, the one that
@@ -179,7 +129,7 @@ impl Library {
         let model = VectorModel {
             name: encoder.loaded().model.clone(),
             weights_bytes: encoder.loaded().weights_bytes,
-            dimensions: vector.len(),
+            dimensions: vector.len() as u32,
         };
         let _reading = self.store.begin_reading()?;
         if let Some((stored, documents)) = self.store.other_model(&model)? {

@@ -14,5 +14,6 @@ mod store;
 pub use chunks::{Chunk, chunks};
 pub use encoder::{EmbedProgress, Encoder};
 pub use error::{DocumentError, Result};
-pub use library::{Added, Document, Library, Passage, PassageRange, RESULTS_MAX};
-pub use source::{FILE_BYTES_MAX, Section, Source, SourceKind, TEXT_BYTES_MAX};
+pub use hearth_engine::protocol::{AddedDocument, Document, DocumentKind, Passage, PassageRange};
+pub use library::{Library, RESULTS_MAX};
+pub use source::{FILE_BYTES_MAX, Section, Source, TEXT_BYTES_MAX, kind_of};

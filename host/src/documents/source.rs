@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Read, ops::Range, path::Path};
 
-use serde::{Deserialize, Serialize};
+use hearth_engine::protocol::DocumentKind;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -17,37 +17,23 @@ pub const TEXT_BYTES_MAX: usize = 8 << 20;
 /// Between the headings that lead to a section.
 const HEADING_SEPARATOR: &str = " › ";
 
-/// What a document is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SourceKind {
-    /// Plain text.
-    Text,
-    /// Markdown, whose headings are read.
-    Markdown,
-    /// PDF, whose pages are its sections.
-    Pdf,
+/// The kind of a document, by its first bytes and its name.
+pub fn kind_of(name: &str, bytes: &[u8]) -> DocumentKind {
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
+    match ending.as_str() {
+        _ if bytes.starts_with(b"%PDF-") => DocumentKind::Pdf,
+        "pdf" => DocumentKind::Pdf,
+        "md" | "markdown" => DocumentKind::Markdown,
+        _ => DocumentKind::Text,
+    }
 }
 
-impl SourceKind {
-    /// The kind of a document, by its first bytes and its name.
-    pub fn of(name: &str, bytes: &[u8]) -> Self {
-        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
-        match ending.as_str() {
-            _ if bytes.starts_with(b"%PDF-") => Self::Pdf,
-            "pdf" => Self::Pdf,
-            "md" | "markdown" => Self::Markdown,
-            _ => Self::Text,
-        }
-    }
-
-    /// As the database and JSON write it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Markdown => "markdown",
-            Self::Pdf => "pdf",
-        }
+/// A kind as the database writes it.
+pub(super) fn kind_name(kind: DocumentKind) -> &'static str {
+    match kind {
+        DocumentKind::Text => "text",
+        DocumentKind::Markdown => "markdown",
+        DocumentKind::Pdf => "pdf",
     }
 }
 
@@ -66,7 +52,7 @@ pub struct Source {
     /// Its name, for people.
     pub name: String,
     /// What it is written in.
-    pub kind: SourceKind,
+    pub kind: DocumentKind,
     /// SHA-256 of its bytes.
     pub hash: [u8; 32],
     /// Its text.
@@ -95,18 +81,18 @@ impl Source {
             return Err(too_large(name, "a size in bytes", bytes.len() as u64, FILE_BYTES_MAX));
         }
         let hash = Sha256::digest(&bytes).into();
-        let kind = SourceKind::of(&name, &bytes);
+        let kind = kind_of(&name, &bytes);
         let (text, sections) = match kind {
-            SourceKind::Pdf => {
+            DocumentKind::Pdf => {
                 let pages = pdf::pages(&name, bytes)?;
                 joined(pages)
             }
-            SourceKind::Text | SourceKind::Markdown => {
+            DocumentKind::Text | DocumentKind::Markdown => {
                 let text = utf8(&name, bytes)?;
                 if text.len() > TEXT_BYTES_MAX {
                     return Err(too_large(name, "a text in bytes", text.len() as u64, TEXT_BYTES_MAX as u64));
                 }
-                let sections = if kind == SourceKind::Markdown { markdown_sections(&text) } else { whole(&text) };
+                let sections = if kind == DocumentKind::Markdown { markdown_sections(&text) } else { whole(&text) };
                 (text, sections)
             }
         };

@@ -4,10 +4,11 @@ use std::{path::Path, time::Duration};
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use hearth_engine::protocol::{Document, DocumentKind, Passage, PassageRange};
+
 use super::{
     error::{DocumentError, Result},
-    library::{Document, Passage, PassageRange},
-    source::SourceKind,
+    source::kind_name,
 };
 
 /// "Hrth": what says that a database is Hearth's (SQLite's `application_id`).
@@ -39,7 +40,7 @@ const DOCUMENT_COLUMNS: &str = "id, name, kind, characters, added_at, model, dim
 pub(super) struct VectorModel {
     pub name: String,
     pub weights_bytes: u64,
-    pub dimensions: usize,
+    pub dimensions: u32,
 }
 
 /// A chunk as it is stored.
@@ -53,9 +54,9 @@ pub(super) struct StoredChunk {
 /// A document as it is stored.
 pub(super) struct NewDocument<'a> {
     pub name: &'a str,
-    pub kind: SourceKind,
+    pub kind: DocumentKind,
     pub hash: [u8; 32],
-    pub characters: usize,
+    pub characters: u32,
     pub added_at: String,
     pub model: &'a VectorModel,
     pub chunks: &'a [StoredChunk],
@@ -143,7 +144,7 @@ impl Store {
     pub fn other_model(&self, model: &VectorModel) -> Result<Option<(String, u64)>> {
         let sql = "SELECT min(model), count(*) FROM documents
                    WHERE model <> ?1 OR weights_bytes <> ?2 OR dimensions <> ?3";
-        let parameters = params![model.name, model.weights_bytes.cast_signed(), model.dimensions as i64];
+        let parameters = params![model.name, model.weights_bytes.cast_signed(), model.dimensions];
         let read = |row: &Row<'_>| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?));
         let (name, count) = self.connection.query_row(sql, parameters, read).map_err(self.fault())?;
         Ok(name.map(|name| (name, count.cast_unsigned())))
@@ -206,13 +207,13 @@ fn insert(transaction: &Transaction<'_>, new: &NewDocument<'_>) -> rusqlite::Res
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             new.name,
-            new.kind.name(),
+            kind_name(new.kind),
             new.hash,
-            new.characters as i64,
+            new.characters,
             new.added_at,
             model,
             weights_bytes.cast_signed(),
-            *dimensions as i64,
+            dimensions,
         ],
     )?;
     let id = transaction.last_insert_rowid();
@@ -223,18 +224,18 @@ fn insert(transaction: &Transaction<'_>, new: &NewDocument<'_>) -> rusqlite::Res
     for chunk in new.chunks {
         let vector: Vec<u8> = chunk.vector.iter().flat_map(|number| number.to_le_bytes()).collect();
         let PassageRange { start, end } = chunk.characters;
-        statement.execute(params![id, chunk.heading, start as i64, end as i64, chunk.text, vector])?;
+        statement.execute(params![id, chunk.heading, start, end, chunk.text, vector])?;
     }
     Ok(id)
 }
 
 fn document(row: &Row<'_>) -> rusqlite::Result<Document> {
     let kind: String = row.get(2)?;
-    let kind = [SourceKind::Markdown, SourceKind::Pdf].into_iter().find(|known| known.name() == kind);
+    let kind = [DocumentKind::Markdown, DocumentKind::Pdf].into_iter().find(|known| kind_name(*known) == kind);
     Ok(Document {
         id: row.get(0)?,
         name: row.get(1)?,
-        kind: kind.unwrap_or(SourceKind::Text),
+        kind: kind.unwrap_or(DocumentKind::Text),
         characters: count(row, 3)?,
         added_at: row.get(4)?,
         model: row.get(5)?,
@@ -244,8 +245,8 @@ fn document(row: &Row<'_>) -> rusqlite::Result<Document> {
 }
 
 /// A number of things; one that a damaged file makes negative is none.
-fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<usize> {
-    Ok(usize::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u32> {
+    Ok(u32::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "what map_err gives")]

@@ -22,7 +22,7 @@ use super::{
 use crate::{HostPlatform, physical_cores, worker_pool};
 
 /// Shader compilers and tokenizers recurse deeper than a thread's usual two megabytes allow in a debug build.
-const STACK_BYTES: usize = 16 << 20;
+pub(super) const STACK_BYTES: usize = 16 << 20;
 
 pub(super) fn spawn(queue: Arc<Queue>, options: HostOptions) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("hearth-engine".to_owned()).stack_size(STACK_BYTES).spawn(move || {
@@ -55,7 +55,7 @@ fn answer(queue: &Queue, runtime: &Runtime) -> Ended {
     while let Some((id, work)) = queue.next() {
         let panicked = match work {
             Work::Request { request, emit } => {
-                let mut emitter = Emitter { emit, is_ended: false };
+                let mut emitter = Emitter::new(emit);
                 let outcome = guarded(|| {
                     pollster::block_on(runtime.handle(id, request, &mut |event| emitter.emit(event)));
                 });
@@ -85,7 +85,7 @@ fn answer(queue: &Queue, runtime: &Runtime) -> Ended {
 }
 
 /// Runs work of the engine; a panic becomes a failure.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, Failure> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let reason = reason(panic.as_ref());
         tracing::error!(reason, "the engine panicked");
@@ -111,13 +111,17 @@ fn reason(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Sees to it that each request has exactly one terminal event.
-struct Emitter {
+pub(super) struct Emitter {
     emit: Emit,
     is_ended: bool,
 }
 
 impl Emitter {
-    fn emit(&mut self, event: Event) -> bool {
+    pub(super) fn new(emit: Emit) -> Self {
+        Self { emit, is_ended: false }
+    }
+
+    pub(super) fn emit(&mut self, event: Event) -> bool {
         if self.is_ended {
             return false;
         }
@@ -125,7 +129,7 @@ impl Emitter {
         (self.emit)(event)
     }
 
-    fn end(mut self, failure: Failure) {
+    pub(super) fn end(mut self, failure: Failure) {
         if !self.is_ended {
             // What panicked may have been the listener itself.
             let _ = guarded(|| self.emit(Event::Failed(failure)));

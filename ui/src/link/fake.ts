@@ -1,5 +1,7 @@
 // A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import { FakeDocuments } from './fake_documents';
 import { FakeShelf } from './fake_models';
+import { isTerminal } from './failure';
 import type { Link, LinkKind, SendOptions } from './link';
 import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
@@ -138,6 +140,7 @@ export class FakeLink implements Link {
   /** What has been asked, in order. */
   readonly requests: Request[] = [];
   readonly shelf = new FakeShelf();
+  readonly documents = new FakeDocuments();
   /** What was chosen in the page. */
   readonly offered: (readonly File[])[] = [];
   /** Who wants to know of what is dropped on the app's window. */
@@ -180,6 +183,11 @@ export class FakeLink implements Link {
     if (failure !== undefined) {
       yield { type: 'failed', ...failure };
       return;
+    }
+    const isHost = this.kind !== 'worker';
+    for await (const event of this.documents.answer(request, signal, isHost)) {
+      yield event;
+      if (isTerminal(event)) return;
     }
     const answer = this.shelf.answer(request);
     if (answer !== undefined) {

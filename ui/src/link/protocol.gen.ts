@@ -62,6 +62,32 @@ features: Array<string>,
 limits: LimitsReport, };
 
 /**
+ * A document to take in.
+ */
+export type AddDocument = {
+/**
+ * What is taken in.
+ */
+content: DocumentContent,
+/**
+ * The embedding model, by its name. None: the one that `documents` names.
+ */
+model?: string | null, };
+
+/**
+ * What became of an addition.
+ */
+export type AddedDocument = {
+/**
+ * False if the same bytes were there already, with vectors of the same model.
+ */
+is_new: boolean,
+/**
+ * The document as it is now.
+ */
+document: Document, };
+
+/**
  * One turn of a conversation.
  */
 export type ChatMessage = {
@@ -128,6 +154,120 @@ threads: number, };
  * Which kind of device shall run the model.
  */
 export type DeviceChoice = "auto" | "gpu" | "cpu";
+
+/**
+ * A document that can be searched.
+ */
+export type Document = {
+/**
+ * Its number, which is never given again.
+ */
+id: number,
+/**
+ * Its name.
+ */
+name: string,
+/**
+ * What it is written in.
+ */
+kind: DocumentKind,
+/**
+ * Characters of its text.
+ */
+characters: number,
+/**
+ * How many passages it was cut into.
+ */
+chunks: number,
+/**
+ * When it was added, in UTC (RFC 3339).
+ */
+added_at: string,
+/**
+ * The model that made its vectors.
+ */
+model: string,
+/**
+ * Length of each vector.
+ */
+dimensions: number, };
+
+/**
+ * A document's bytes, or where they are.
+ */
+export type DocumentContent = { "kind": "path",
+/**
+ * Where it is.
+ */
+path: string, } | { "kind": "text",
+/**
+ * Its name, whose ending says what it is written in.
+ */
+name: string,
+/**
+ * The text.
+ */
+text: string, } | { "kind": "bytes",
+/**
+ * The file's name.
+ */
+name: string,
+/**
+ * The bytes in Base64 (RFC 4648, section 4).
+ */
+base64: string, };
+
+/**
+ * What a document is written in.
+ */
+export type DocumentKind = "text" | "markdown" | "pdf";
+
+/**
+ * The documents there are, and what can be done with them.
+ */
+export type DocumentList = {
+/**
+ * In the order in which they were added.
+ */
+documents: Array<Document>,
+/**
+ * The embedding models among those that can be asked for by name.
+ */
+models: Array<string>,
+/**
+ * The one that is taken when none is named: that of the newest document, or else the first. None: there is none.
+ */
+model: string | null,
+/**
+ * Whether documents may be added by their path.
+ */
+allows_paths: boolean,
+/**
+ * The most bytes that a request may carry; a path may lead to more.
+ */
+content_bytes_max: number, };
+
+/**
+ * How far an addition or a search is.
+ */
+export type DocumentProgress = {
+/**
+ * What is being done.
+ */
+stage: DocumentStage,
+/**
+ * Passages that have a vector.
+ */
+done_chunks: number,
+/**
+ * All of the document's; 0 while that is not known.
+ */
+total_chunks: number, };
+
+/**
+ * A step of an addition or a search.
+ */
+export type DocumentStage = "reading" | "loading_model" | "embedding";
 
 /**
  * An answer's end, and how it went.
@@ -293,7 +433,11 @@ name: string,
 /**
  * Its arguments, usually an object.
  */
-arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
+arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "documents" } & DocumentList | { "type": "document_progress" } & DocumentProgress | { "type": "document_added" } & AddedDocument | { "type": "document_removed",
+/**
+ * As it was.
+ */
+document: Document, } | { "type": "passages" } & FoundPassages | { "type": "unloaded" } | { "type": "cancelling" } | { "type": "failed" } & Failure;
 
 /**
  * An event with the number of the request that it answers.
@@ -328,7 +472,7 @@ hint: string, };
 /**
  * The kinds of failure.
  */
-export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
+export type FailureCode = "truncated" | "malformed" | "missing_file" | "unknown_model" | "unknown_architecture" | "bad_config" | "unsupported_format" | "missing_tensor" | "wrong_shape" | "unexpected_tensor" | "tokenizer" | "template" | "wrong_task" | "invalid_request" | "constraint" | "prompt_too_long" | "not_loaded" | "busy" | "cancelled" | "out_of_memory" | "not_allowed" | "no_library" | "no_device" | "device_lost" | "device_fault" | "io" | "link";
 
 /**
  * A file with weights.
@@ -397,6 +541,23 @@ parameters: number,
  * Their bytes.
  */
 bytes: number, };
+
+/**
+ * What a search found.
+ */
+export type FoundPassages = {
+/**
+ * The nearest first.
+ */
+passages: Array<Passage>,
+/**
+ * The model that compared them.
+ */
+model: string,
+/**
+ * From the request on, its model's loading included.
+ */
+elapsed_ms: number, };
 
 /**
  * A text to continue and how.
@@ -767,6 +928,48 @@ cpu: FitReport,
 gpu: FitReport, };
 
 /**
+ * A part of a document that a search found.
+ */
+export type Passage = {
+/**
+ * The cosine of its vector and the question's.
+ */
+score: number,
+/**
+ * The document's number.
+ */
+document_id: number,
+/**
+ * The document's name.
+ */
+document: string,
+/**
+ * The headings that lead to it, or its page; empty if there are none.
+ */
+heading: string,
+/**
+ * Where it is.
+ */
+characters: PassageRange,
+/**
+ * Its text.
+ */
+text: string, };
+
+/**
+ * Where a passage is, in characters of its document's text.
+ */
+export type PassageRange = {
+/**
+ * Of the first.
+ */
+start: number,
+/**
+ * Behind the last.
+ */
+end: number, };
+
+/**
  * How the vectors of a text's tokens become one.
  */
 export type Pooling = "mean" | "cls" | "last";
@@ -845,7 +1048,11 @@ path: string, } | { "type": "remove_model",
 /**
  * Its name.
  */
-model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "cancel",
+model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "documents" } | { "type": "add_document" } & AddDocument | { "type": "remove_document",
+/**
+ * Its number.
+ */
+document: number, } | { "type": "search_documents" } & SearchDocuments | { "type": "cancel",
 /**
  * The number of the request to stop.
  */
@@ -903,6 +1110,23 @@ min_p: number,
  * The same seed, model, prompt and route give the same answer. None: a new one each time.
  */
 seed?: number | null, };
+
+/**
+ * A question to the documents.
+ */
+export type SearchDocuments = {
+/**
+ * What is asked.
+ */
+question: string,
+/**
+ * How many passages, from 1 to 100.
+ */
+results: number,
+/**
+ * The embedding model, by its name. None: the one that `documents` names.
+ */
+model?: string | null, };
 
 /**
  * A model's sizes.

@@ -1,4 +1,5 @@
-import type { ChatMessage, Done, Prompt } from '../link/protocol.gen';
+import type { ChatMessage, Done, Passage, Prompt } from '../link/protocol.gen';
+import { withPassages } from '../text/documents';
 
 /** How an answer stands. */
 export type AnswerState = 'streaming' | 'complete' | 'stopped' | 'failed';
@@ -11,6 +12,8 @@ export interface UserMessage {
   readonly role: 'user';
   readonly content: string;
   readonly mode: Mode;
+  /** Passages of the person's documents that shall answer it; numbered from 1 in the order in which they stand. */
+  readonly sources?: readonly Passage[];
 }
 
 export interface AssistantMessage {
@@ -42,8 +45,14 @@ function withLast(conversation: Conversation, change: (last: AssistantMessage) =
   return { ...conversation, messages: [...conversation.messages.slice(0, -1), change(last)] };
 }
 
-export function ask(conversation: Conversation, content: string, mode: Mode = 'chat'): Conversation {
-  const message: UserMessage = { id: nextId(conversation), role: 'user', content, mode };
+export function ask(
+  conversation: Conversation,
+  content: string,
+  mode: Mode = 'chat',
+  sources: readonly Passage[] = [],
+): Conversation {
+  const given = sources.length === 0 ? {} : { sources };
+  const message: UserMessage = { id: nextId(conversation), role: 'user', content, mode, ...given };
   return { ...conversation, messages: [...conversation.messages, message] };
 }
 
@@ -96,7 +105,9 @@ export function promptOf({ messages, contextStart }: Conversation): Prompt {
   for (const message of messages.slice(contextStart)) {
     if (message.role === 'user') mode = message.mode;
     // A continued text is no part of the talk.
-    if (mode === 'chat' && message.content !== '') turns.push({ role: message.role, content: message.content });
+    if (mode !== 'chat' || message.content === '') continue;
+    const content = message.role === 'user' ? withPassages(message.content, message.sources ?? []) : message.content;
+    turns.push({ role: message.role, content });
   }
   return { kind: 'chat', messages: turns };
 }

@@ -3,7 +3,7 @@ import { LinkError } from '../link/link';
 import type { Link } from '../link/link';
 import type { Links } from '../link/links';
 import { PROTOCOL_VERSION } from '../link/protocol.gen';
-import type { Event, Failure, GenerateRequest, ProbeReport, Request, Route } from '../link/protocol.gen';
+import type { Event, Failure, GenerateRequest, Passage, ProbeReport, Request, Route } from '../link/protocol.gen';
 import { SentenceFeed } from '../text/sentences';
 import * as talk from './conversation';
 import type { Conversation, Mode } from './conversation';
@@ -85,11 +85,11 @@ export class Session {
     });
   }
 
-  send(text: string, mode: Mode = this.settings.mode): void {
+  send(text: string, mode: Mode = this.settings.mode, sources: readonly Passage[] = []): void {
     const content = text.trim();
     if (content === '') return;
     this.previous = undefined;
-    this.#converse(talk.ask(this.conversation, content, mode));
+    this.#converse(talk.ask(this.conversation, content, mode, sources));
     this.#answerWhenReady();
   }
 

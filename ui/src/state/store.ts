@@ -1,4 +1,4 @@
-import type { Done } from '../link/protocol.gen';
+import type { Done, Passage } from '../link/protocol.gen';
 import type { AnswerState, Conversation, Message } from './conversation';
 import { EMPTY } from './conversation';
 
@@ -42,11 +42,23 @@ export class Store {
   }
 }
 
+function isPassage(stored: unknown): stored is Passage {
+  if (typeof stored !== 'object' || stored === null) return false;
+  const { document, heading, text, characters, score, document_id } = stored as Record<string, unknown>;
+  const range = (typeof characters === 'object' && characters !== null ? characters : {}) as Record<string, unknown>;
+  const texts = [document, heading, text];
+  const numbers = [score, document_id, range.start, range.end];
+  return texts.every((value) => typeof value === 'string') && numbers.every((value) => typeof value === 'number');
+}
+
 function readMessage(stored: unknown, id: number): Message | undefined {
   if (typeof stored !== 'object' || stored === null) return undefined;
-  const { role, content, mode, state, stats } = stored as Record<string, unknown>;
+  const { role, content, mode, state, stats, sources } = stored as Record<string, unknown>;
   if (typeof content !== 'string') return undefined;
-  if (role === 'user') return { id, role, content, mode: mode === 'text' ? 'text' : 'chat' };
+  if (role === 'user') {
+    const kept = Array.isArray(sources) ? sources.filter(isPassage) : [];
+    return { id, role, content, mode: mode === 'text' ? 'text' : 'chat', ...(kept.length === 0 ? {} : { sources: kept }) };
+  }
   if (role !== 'assistant') return undefined;
   // What was still being written when the page went away was cut off there.
   const ended: AnswerState = state === 'complete' || state === 'failed' ? state : 'stopped';

@@ -19,9 +19,11 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   unsupported_format: 'The weights are stored in a way that is not read',
   missing_tensor: 'A part of the model is missing',
   wrong_shape: "The model's parts don't fit together",
+  unexpected_tensor: 'The model has a part that is not known',
   tokenizer: "The model's tokenizer can't be used",
   wrong_task: 'The model is made for something else',
   not_allowed: 'That is not allowed here',
+  no_library: 'There are no documents here',
   link: 'The engine stopped answering',
 };
 

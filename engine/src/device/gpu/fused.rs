@@ -123,7 +123,7 @@ pub fn of_attend(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, command: &Att
         kernel: Kernel::Attend,
         format: None,
         reading: Reading::Narrow,
-        constants: vec![("HEADS", command.heads_each()), ("NORM", norm)],
+        constants: vec![("THREADS", tuning.attend_threads), ("HEADS", command.heads_each()), ("NORM", norm)],
         params: bytes_of(&attend_params(command, tuning)).to_vec(),
         storage: storage.into_iter().flatten().collect(),
         size: Size::Attend(command.clone(), tuning),

@@ -15,7 +15,7 @@ use std::ops::Range;
 use super::{Ids, Work};
 use crate::{
     Error, Result,
-    kernel::Step,
+    kernel::{Step, shader::Kernel},
     plan::{Fusion, Program},
     protocol::AdapterReport,
     tensor::TensorId,
@@ -42,6 +42,10 @@ pub struct GpuOptions {
     pub fused: Option<bool>,
     /// Into how many pieces attention of one token cuts the context, if it is that long. None: as many as pay.
     pub attention_splits: Option<u32>,
+    /// Threads of a workgroup of attention of one token: 64, 128 or, with subgroups, 256. None: what the tuning says.
+    pub attention_threads: Option<u32>,
+    /// How many times four rows a workgroup computes of a product: 1, 2 or 4. None: what the tuning says.
+    pub matvec_quads: Option<u32>,
     /// Whether products read many weights at a time. None: where rows are long.
     pub wide: Option<bool>,
     /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
@@ -97,7 +101,7 @@ impl GpuDevice {
             pipelines: Pipelines::new(subgroups),
             max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
             fuses: options.fused.unwrap_or(true),
-            tuning: Tuning::of(options),
+            tuning: Tuning::of(options, subgroups),
             device,
             queue,
             faults,
@@ -193,9 +197,9 @@ impl GpuDevice {
         Ok(fetch.map(|staging| self.staging.fetch(&self.device, &self.faults, staging, submission)))
     }
 
-    /// How many dispatches a step at that position takes: what a small model's speed follows from.
-    pub fn dispatches(&self, plan: usize, step: Step) -> usize {
-        self.loaded.as_ref().map_or(0, |loaded| loaded.replay.dispatches(plan, step))
+    /// The kernel of each dispatch that a step takes; how many there are is what a small model's speed follows from.
+    pub fn kernels(&self, plan: usize, step: Step) -> Vec<Kernel> {
+        self.loaded.as_ref().map_or_else(Vec::new, |loaded| loaded.replay.kernels(plan, step))
     }
 
     /// See [`super::Device::read`].

@@ -29,15 +29,13 @@ impl Pipelines {
         Self { subgroups, compiled: HashMap::new() }
     }
 
-    /// The pipeline of a kernel for weights of that format, read in that way, with these constants.
-    pub fn get(
-        &mut self,
-        device: &wgpu::Device,
-        kernel: Kernel,
-        (format, reading): (Option<Format>, Reading),
-        constants: &Constants,
-    ) -> Compiled {
-        let variant = Variant { kernel, format, subgroups: self.subgroups, reading };
+    /// What a kernel for weights of that format, read in that way, is called here.
+    pub fn variant(&self, kernel: Kernel, format: Option<Format>, reading: Reading) -> Variant {
+        Variant { kernel, format, subgroups: self.subgroups, reading }
+    }
+
+    /// A variant's pipeline with these constants.
+    pub fn get(&mut self, device: &wgpu::Device, variant: Variant, constants: &Constants) -> Compiled {
         let made = self.compiled.entry((variant, constants.clone()));
         made.or_insert_with(|| compile(device, variant, constants)).clone()
     }

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     Error, Result,
     device::{Ids, Work},
-    kernel::Step,
+    kernel::{Step, shader::Kernel},
     plan::{Block, Fused, Fusion, Plan, TensorKind},
 };
 
@@ -19,9 +19,20 @@ const PARAMS_STRIDE_BYTES: usize = 256;
 
 /// One dispatch.
 struct Dispatch {
+    kernel: Kernel,
     compiled: Compiled,
     bindings: wgpu::BindGroup,
     size: Size,
+}
+
+impl Dispatch {
+    /// Puts it into a pass, if the step needs it.
+    fn put(&self, step: Step, pass: &mut wgpu::ComputePass<'_>) {
+        let Some([x, y, z]) = self.size.groups(step) else { return };
+        pass.set_pipeline(&self.compiled.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// A plan made ready.
@@ -42,15 +53,11 @@ impl Replay {
     pub fn build(bench: &Bench<'_>, pipelines: &mut Pipelines, fusion: &Fusion, tuning: Tuning) -> Self {
         let step = uniform(bench.device, "step", 16);
         let spare = Spare::allocate(bench, fusion, tuning);
-        let mut plans = Vec::with_capacity(bench.program.plans.len());
-        for (plan, blocks) in bench.program.plans.iter().zip(&fusion.plans) {
-            let sketches = sketches(bench, &spare, tuning, plan, blocks);
-            let mut bytes = vec![0; (sketches.len() * PARAMS_STRIDE_BYTES).max(PARAMS_STRIDE_BYTES)];
-            for (sketch, place) in sketches.iter().zip(bytes.chunks_mut(PARAMS_STRIDE_BYTES)) {
-                place[..sketch.params.len()].copy_from_slice(&sketch.params);
-            }
-            let params = uniform(bench.device, "params", bytes.len());
-            bench.queue.write_buffer(&params, 0, &bytes);
+        let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| sketches(bench, &spare, tuning, plan, blocks);
+        let sketches: Vec<Vec<Sketch>> = bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
+        let mut plans = Vec::with_capacity(sketches.len());
+        for (plan, sketches) in bench.program.plans.iter().zip(sketches) {
+            let params = params(bench, &sketches);
             let dispatches = sketches
                 .into_iter()
                 .enumerate()
@@ -70,41 +77,53 @@ impl Replay {
 
     /// Records the work's plans in one pass. Its step and its token numbers travel on the queue, in front of it.
     pub fn record(&self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, work: &Work<'_>) -> Result<()> {
+        if work.plans.is_empty() {
+            return Ok(());
+        }
+        let plans = self.begin(queue, work)?;
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
+            dispatch.put(work.step, &mut pass);
+        }
+        Ok(())
+    }
+
+    /// Checks a step and hands its numbers over.
+    fn begin(&self, queue: &wgpu::Queue, work: &Work<'_>) -> Result<Vec<&ReadyPlan>> {
         let plan =
             |index: &usize| self.plans.get(*index).ok_or_else(|| Error::invalid("plan", "is not part of this program"));
         let plans = work.plans.iter().map(plan).collect::<Result<Vec<_>>>()?;
         let step = work.step;
         let tokens_max = plans.iter().map(|plan| plan.tokens_max).min().unwrap_or(0);
-        if plans.is_empty() {
-            return Ok(());
-        }
         let given = if let Ids::Given(ids) = work.ids { ids.len() } else { 1 };
         if step.tokens == 0 || step.tokens > tokens_max || given != step.tokens as usize {
-            let (tokens, what) = (step.tokens, "tokens");
-            return Err(Error::invalid(
-                what,
-                format!("are {tokens} with {given} ids, but a plan takes 1 to {tokens_max}"),
-            ));
+            let what = format!("are {} with {given} ids, but a plan takes 1 to {tokens_max}", step.tokens);
+            return Err(Error::invalid("tokens", what));
         }
         queue.write_buffer(&self.step, 0, bytemuck::bytes_of(&step));
         if let (Some(buffer), Ids::Given(ids)) = (&self.ids, work.ids) {
             queue.write_buffer(buffer, 0, bytemuck::cast_slice(ids));
         }
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
-            let Some([x, y, z]) = dispatch.size.groups(step) else { continue };
-            pass.set_pipeline(&dispatch.compiled.pipeline);
-            pass.set_bind_group(0, &dispatch.bindings, &[]);
-            pass.dispatch_workgroups(x, y, z);
-        }
-        Ok(())
+        Ok(plans)
     }
 
-    /// How many dispatches a step has.
-    pub fn dispatches(&self, plan: usize, step: Step) -> usize {
+    /// The kernel of each dispatch of a step.
+    pub fn kernels(&self, plan: usize, step: Step) -> Vec<Kernel> {
         let dispatches = self.plans.get(plan).map_or(&[][..], |plan| &plan.dispatches);
-        dispatches.iter().filter(|dispatch| dispatch.size.groups(step).is_some()).count()
+        let needed = dispatches.iter().filter(|dispatch| dispatch.size.groups(step).is_some());
+        needed.map(|dispatch| dispatch.kernel).collect()
     }
+}
+
+/// The parameters of all dispatches of a plan.
+fn params(bench: &Bench<'_>, sketches: &[Sketch]) -> wgpu::Buffer {
+    let mut bytes = vec![0; (sketches.len() * PARAMS_STRIDE_BYTES).max(PARAMS_STRIDE_BYTES)];
+    for (sketch, place) in sketches.iter().zip(bytes.chunks_mut(PARAMS_STRIDE_BYTES)) {
+        place[..sketch.params.len()].copy_from_slice(&sketch.params);
+    }
+    let params = uniform(bench.device, "params", bytes.len());
+    bench.queue.write_buffer(&params, 0, &bytes);
+    params
 }
 
 /// A buffer for parameters.
@@ -135,7 +154,8 @@ fn bind(
     step: &wgpu::Buffer,
     (params, offset): (&wgpu::Buffer, u64),
 ) -> Dispatch {
-    let compiled = pipelines.get(device, sketch.kernel, (sketch.format, sketch.reading), &sketch.constants);
+    let variant = pipelines.variant(sketch.kernel, sketch.format, sketch.reading);
+    let compiled = pipelines.get(device, variant, &sketch.constants);
     let params =
         wgpu::BufferBinding { buffer: params, offset, size: wgpu::BufferSize::new(PARAMS_STRIDE_BYTES as u64) };
     let entries: Vec<wgpu::BindGroupEntry<'_>> = [step.as_entire_binding(), wgpu::BindingResource::Buffer(params)]
@@ -149,5 +169,5 @@ fn bind(
         layout: &compiled.layout,
         entries: &entries,
     });
-    Dispatch { compiled, bindings, size: sketch.size }
+    Dispatch { kernel: sketch.kernel, compiled, bindings, size: sketch.size }
 }

@@ -9,7 +9,7 @@ use crate::{
 /// Sizes of fused kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// A workgroup computes more rows if so many workgroups remain: enough to fill a large GPU twice.
+    /// A workgroup computes more rows if so many workgroups remain: enough to fill a large GPU.
     matvec_groups_min: u32,
     /// Rows that a workgroup computes at most, in fours.
     matvec_quads_max: u32,
@@ -17,6 +17,8 @@ pub struct Tuning {
     wide_columns_min: u32,
     /// Whether products are those of integers where a format has them.
     int8: bool,
+    /// Threads of a workgroup of attention.
+    pub attend_threads: u32,
     /// So many keys are worth a piece of attention of their own; with fewer the second dispatch costs more than it saves.
     pub split_keys: u32,
     /// Pieces that attention cuts the context into at most.
@@ -26,17 +28,29 @@ pub struct Tuning {
 impl Tuning {
     /// What is used where nothing else is known.
     pub const DEFAULT: Self = Self {
-        matvec_groups_min: 4096,
+        matvec_groups_min: 1024,
         matvec_quads_max: 4,
         wide_columns_min: 1024,
         int8: false,
-        split_keys: 512,
+        attend_threads: 128,
+        split_keys: 256,
         splits_max: 32,
     };
 
     /// What the options want otherwise.
-    pub fn of(options: &GpuOptions) -> Self {
+    pub fn of(options: &GpuOptions, subgroups: bool) -> Self {
         let mut tuning = Self { int8: options.int8, ..Self::DEFAULT };
+        // A ladder needs as much shared memory as there are threads.
+        if subgroups {
+            tuning.attend_threads = 256;
+        }
+        if let Some(threads) = options.attention_threads {
+            let most = if subgroups { 256 } else { 128 };
+            tuning.attend_threads = threads.next_power_of_two().clamp(64, most);
+        }
+        if let Some(quads) = options.matvec_quads {
+            (tuning.matvec_groups_min, tuning.matvec_quads_max) = (0, quads.clamp(1, 4));
+        }
         if let Some(splits) = options.attention_splits {
             (tuning.split_keys, tuning.splits_max) = (1, splits.max(1));
         }

@@ -31,7 +31,7 @@ impl Recorder<'_> {
         let activated = self.gate(gate, up, width);
         let weights = self.weights.matrix(&mut self.program, Role::Down, layer, [hidden, width])?;
         self.commands.push(linear(activated, weights, out, [hidden, width], accumulate));
-        Ok(())
+        self.feed_forward_bias(Role::Down, layer, out, hidden)
     }
 
     /// Gate or up.
@@ -46,7 +46,15 @@ impl Recorder<'_> {
         };
         let out = self.scratch("raised", width);
         self.commands.push(linear(x, weights, out, [width, hidden], false));
+        self.feed_forward_bias(role, layer, out, width)?;
         Ok(out)
+    }
+
+    fn feed_forward_bias(&mut self, role: Role, layer: u32, x: TensorId, columns: u32) -> Result<()> {
+        let is_configured = self.config.feed_forward_bias == Some(true);
+        let bias = self.weights.bias(&mut self.program, role, layer, columns, is_configured)?;
+        self.add_bias(bias, x, columns);
+        Ok(())
     }
 
     /// The gate, on rows of so many numbers.

@@ -153,7 +153,9 @@ impl Vocabulary {
             return Err(failed("a piece's score is not a number"));
         }
         let normal = || self.pieces.iter().filter(|piece| piece.kind == Kind::Normal).map(|piece| piece.score);
-        let (highest, lowest) = (normal().fold(f32::MIN, f32::max), normal().fold(f32::MAX, f32::min));
+        // SentencePiece looks for the highest score from the least positive number on, and scores are logarithms: so the
+        // highest is almost always that number, and a user-defined piece almost free.
+        let (highest, lowest) = (normal().fold(f32::MIN_POSITIVE, f32::max), normal().fold(f32::MAX, f32::min));
         let score = |piece: &Piece| match piece.kind {
             // Better than any cut of the same text.
             Kind::UserDefined => f64::from(highest) * piece.text.len() as f64 - 0.1,
@@ -199,5 +201,22 @@ impl Rules {
             steps.push(Strip::new(' ', 1, 0).into());
         }
         Ok(DecoderSequence::new(steps))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the sentencepiece library cuts it: by the sum of the other scores "t", "en", "sort" would be better.
+    #[test]
+    fn a_user_defined_piece_is_taken_even_if_the_cut_around_it_is_costly() {
+        let piece = |text: &str, score, kind| Piece { text: text.to_owned(), score, kind };
+        let scored = [("t", -6.2), ("en", -2.9), ("sort", -3.1), ("z", -8.9), ("stop", -9.5)];
+        let mut pieces = vec![piece("<unk>", 0.0, Kind::Unknown), piece("tensor", 0.0, Kind::UserDefined)];
+        pieces.extend(scored.map(|(text, score)| piece(text, score, Kind::Normal)));
+        let rules = Rules { add_prefix: false, ..Rules::default() };
+        let inner = Vocabulary { pieces, rules, ..Vocabulary::default() }.build().unwrap();
+        assert_eq!(inner.encode("stoptensortz", false).unwrap().get_tokens(), ["stop", "tensor", "t", "z"]);
     }
 }

@@ -297,6 +297,9 @@ pub struct Serve {
     /// The built user interface [default: the one that came with Hearth]
     #[arg(long, value_name = "DIR")]
     pub ui: Option<PathBuf>,
+    /// The documents that pages may search [default: the app's, unless --host lets others in]
+    #[arg(long, value_name = "FILE")]
+    pub documents: Option<PathBuf>,
     /// A page from elsewhere that may ask, as http://host:port; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,

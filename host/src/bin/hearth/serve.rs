@@ -9,7 +9,8 @@ use std::{
 
 use hearth_engine::protocol::{Failure, FailureCode};
 use hearth_host::{
-    EngineHandle, HostOptions, ModelStore,
+    DocumentOptions, EngineHandle, HostOptions, ModelStore,
+    documents::Library,
     server::{AllowedNames, ServerOptions, router, serve as serve_until, url_of},
 };
 use tokio::net::TcpListener;
@@ -29,7 +30,10 @@ pub fn serve(models: ModelStore, args: &Serve, global: &Global, output: &Output)
         models = models.choose(model)?;
     }
     let gpu_allowed = global.device != Device::Cpu;
-    let engine = EngineHandle::start(HostOptions { models, threads: global.threads(), gpu_allowed })
+    // A person's documents are for those at this machine, unless the person says otherwise.
+    let own = || Library::usual_file().filter(|_| is_loopback(&args.host));
+    let documents = args.documents.clone().or_else(own).map(|file| DocumentOptions { file, allows_paths: false });
+    let engine = EngineHandle::start_with(HostOptions { models, threads: global.threads(), gpu_allowed }, documents)
         .map_err(|error| Stop::io("the engine's thread", &error))?;
     let mut allowed = AllowedNames::listening_on(&args.host);
     allowed.origins.clone_from(&args.allow_origin);
