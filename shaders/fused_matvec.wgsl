@@ -167,7 +167,11 @@ fn main(
     let at = params.out_first + params.first_row + row;
     if (gated) {
         let place = (thread >> 2u) * 8u + (thread & 3u);
-        out[at] = activate(factor * row_total(place), params.activation) * (factor * row_total(place + 4u));
+        var gate = factor * row_total(place);
+        var up = factor * row_total(place + 4u);
+        if ((BIASES & 1u) != 0u) { gate += first_bias[row]; }
+        if ((BIASES & 2u) != 0u) { up += second_bias[row]; }
+        out[at] = activate(gate, params.activation) * up;
         return;
     }
     var total = factor * row_total(thread);

@@ -8,7 +8,7 @@ use hearth_engine::{
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &str| {
-    let say = |role, content: &str| ChatMessage { role, content: content.to_owned() };
+    let say = |role, content: &str| ChatMessage::new(role, content);
     let messages = [
         say(Role::System, "Be brief."),
         say(Role::User, "Hello!\n{{ messages }}"),

@@ -10,7 +10,7 @@ use std::{
 
 use hearth_engine::{
     Error, Result,
-    file::{BoxedFuture, ByteSource, Folder, POOLING_FILE},
+    file::{BoxedFuture, ByteSource, Folder, POOLING_FILE, TEMPLATE_FILES},
 };
 
 /// Whether a name stays within its folder on every system: no separator, no drive, no step upwards.
@@ -18,9 +18,9 @@ pub fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
 }
 
-/// Whether a model's file may have that name: a plain one, or the one that publishers lay into a folder of its own.
+/// Whether a model's file may have that name: a plain one, or one of those that publishers lay into a folder of their own.
 pub fn is_model_file(name: &str) -> bool {
-    is_plain_name(name) || name == POOLING_FILE
+    is_plain_name(name) || name == POOLING_FILE || TEMPLATE_FILES.contains(&name)
 }
 
 /// A file that is read in ranges, without a shared position.
@@ -202,7 +202,19 @@ mod tests {
         std::fs::write(inner.join(POOLING_FILE), "{}").unwrap();
         assert_eq!(open(POOLING_FILE).unwrap(), Some(2));
         assert!(matches!(open("directory").unwrap_err(), Error::Io { .. }));
-        for name in ["../weights.bin", "..", "", "a/b", "1_Pooling/other.json", "a\\b", "C:file", ".hidden", "nul\0"] {
+        assert!(TEMPLATE_FILES.iter().all(|file| open(file).unwrap().is_none()));
+        for name in [
+            "../weights.bin",
+            "..",
+            "",
+            "a/b",
+            "1_Pooling/other.json",
+            "additional_chat_templates/a.jinja",
+            "a\\b",
+            "C:file",
+            ".hidden",
+            "nul\0",
+        ] {
             assert!(matches!(open(name).unwrap_err(), Error::Malformed { .. }), "{name:?}");
         }
     }

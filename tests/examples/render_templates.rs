@@ -45,6 +45,7 @@ fn render(request: &Value) -> Result<String> {
         messages: request["messages"].as_array().cloned().unwrap_or_default(),
         tools: request["tools"].as_array().cloned(),
         documents: request["documents"].as_array().cloned(),
+        template: None,
         add_generation_prompt: request["add_generation_prompt"] == true,
         continue_final_message: request["continue_final_message"] == true,
         variables: request["variables"].as_object().cloned().unwrap_or_default(),

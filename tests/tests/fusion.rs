@@ -228,6 +228,10 @@ fn feed_forward_blocks_are_two_dispatches() {
         let mut commands = vec![norm(stream, case.numbers(1, hidden).0, normed, 1, hidden)];
         for out in [gate, up] {
             commands.push(matvec(normed, case.weight(format, width, hidden).0, out, [width, hidden], false));
+            if activation == 1 {
+                let bias = case.numbers(1, width).0;
+                commands.push(Command::AddBias(AddBias { bias, x: out, params: add_bias::Params { columns: width } }));
+            }
         }
         let params = gated::Params { columns: width, activation };
         commands.push(Command::Gated(Gated { gate, up, out: activated, params }));
@@ -341,6 +345,8 @@ fn a_token_takes_few_dispatches() {
     for (name, fused_max) in [
         ("llama3", 5),
         ("mistral", 5),
+        ("olmo3", 7),
+        ("olmoe", 11),
         ("qwen2", 5),
         ("qwen3", 5),
         ("phi3", 5),

@@ -24,7 +24,7 @@ fn metadata(architecture: &str, layers: u32) -> GgufMetadata {
         ("expert_feed_forward_length", 32),
     ];
     for (key, value) in sizes {
-        if !key.starts_with("expert") || architecture.ends_with("moe") {
+        if !key.starts_with("expert") || architecture == "qwen3moe" {
             metadata.insert(format!("{architecture}.{key}"), GgufValue::U32(value));
         }
     }
@@ -128,6 +128,27 @@ fn the_scores_of_the_largest_gemmas_are_divided_by_the_width() {
         // 64 / 4 heads, and the length of a head.
         assert_eq!((scale(largest), scale(largest - 1)), (0.25, (1.0 / 24_f64.sqrt()) as f32), "{architecture}");
     }
+}
+
+#[test]
+fn caps_that_a_file_does_not_name_are_those_of_the_architecture() {
+    let caps = |architecture, more: &[(&str, GgufValue)]| {
+        let scales = config(architecture, 2, more).unwrap().scales;
+        [scales.attention_softcap, scales.logits_softcap]
+    };
+    assert_eq!(caps("gemma2", &[]), [50.0, 30.0]);
+    assert_eq!(caps("gemma2", &[("attn_logit_softcapping", GgufValue::F32(20.0))]), [20.0, 30.0]);
+    assert_eq!(caps("gemma3", &[]), [0.0, 0.0]);
+}
+
+#[test]
+fn every_token_that_ends_a_turn_or_a_message_is_known() {
+    let mut metadata = metadata("llama", 2);
+    for (key, id) in [("eos_token_id", 3), ("eot_token_id", 5), ("eom_token_id", 8), ("bos_token_id", 1)] {
+        metadata.insert(format!("tokenizer.ggml.{key}"), GgufValue::U32(id));
+    }
+    let documents = Documents::Gguf { metadata, tokenizer: None, tokenizer_config: None };
+    assert_eq!(ModelConfig::read(&documents).unwrap().end_tokens, [3, 5, 8]);
 }
 
 /// llama.cpp divides by the sum where the key is absent.

@@ -85,7 +85,9 @@ fn failure(events: Vec<Event>) -> Failure {
 }
 
 /// Words that real templates have, for each way of writing calls.
-const WAYS: [(&str, &str); 22] = [
+const WAYS: [(&str, &str); 24] = [
+    ("gpt-oss", "<|start|>assistant to= <|channel|>commentary"),
+    ("Gemma 4", "<|tool_call>call: <tool_call|> <|\"|>"),
     ("DeepSeek V3.2", "｜DSML｜ invoke name="),
     ("MiniMax", "<minimax:tool_call> <invoke name="),
     ("Seed", "<seed:tool_call> <parameter="),

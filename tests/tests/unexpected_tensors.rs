@@ -197,6 +197,16 @@ fn metadata_that_asks_for_factors_needs_their_tensors() {
     short.record(32).unwrap();
 }
 
+/// Such files are published to try tokenizers with.
+#[test]
+fn a_vocabulary_alone_is_no_model() {
+    let vocabulary = Gguf { metadata: Gguf::of("llama3").metadata, tensors: Vec::new() };
+    match vocabulary.record(32) {
+        Err(Error::Malformed { file, reason }) => assert_eq!((&*file, &*reason), ("m.gguf", "it holds no weights")),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_tensor_of_an_encoder_that_has_no_place_is_refused_by_its_name() {
     let path = "tests/fixtures/tiny-bert";

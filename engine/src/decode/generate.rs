@@ -71,6 +71,7 @@ impl Session {
         }
         let mut history = prompt.to_vec();
         let mut answer = Answer::default();
+        let mut is_cut = false;
         let reason = loop {
             if options.max_tokens.is_some_and(|max| answer.tokens >= max as usize) {
                 break StopReason::MaxTokens;
@@ -83,8 +84,9 @@ impl Session {
             }
             history.push(id);
             let text = options.text.push(options.tokenizer, id);
-            if answer.push(id, &text, &mut options.stop, sink) {
-                break StopReason::StopText;
+            if let Some(reason) = answer.push(id, &text, &mut options.stop, sink) {
+                is_cut = true;
+                break reason;
             }
             if let Some(constraint) = &mut options.constraint {
                 constraint.push(id)?;
@@ -101,7 +103,7 @@ impl Session {
             }
             self.follow(&mut chooser, id)?;
         };
-        if reason != StopReason::StopText {
+        if !is_cut {
             let rest = options.text.finish();
             answer.finish(&rest, &mut options.stop, sink);
         }
@@ -116,7 +118,7 @@ impl Session {
     }
 
     /// Reads the prompt in batches; false if it was stopped.
-    async fn prefill(&mut self, prompt: &[u32], chooser: &mut Chooser, sink: &mut dyn Sink) -> Result<bool> {
+    pub(super) async fn prefill(&mut self, prompt: &[u32], chooser: &mut Chooser, sink: &mut dyn Sink) -> Result<bool> {
         while self.cached.len() < prompt.len() {
             let batch = &prompt[self.cached.len()..prompt.len().min(self.cached.len() + PREFILL_TOKENS_MAX as usize)];
             let plan = if batch.len() == 1 { PlanIndex::Decode } else { PlanIndex::Prefill };
@@ -145,13 +147,13 @@ struct Answer {
 }
 
 impl Answer {
-    /// Takes a token; true if a stop text came.
-    fn push(&mut self, id: u32, text: &str, stop: &mut StopTexts, sink: &mut dyn Sink) -> bool {
+    /// Takes a token; says why the answer ends here, if a stop text came.
+    fn push(&mut self, id: u32, text: &str, stop: &mut StopTexts, sink: &mut dyn Sink) -> Option<StopReason> {
         self.tokens += 1;
         self.waiting.push(id);
         let verdict = stop.push(text);
         self.text += &verdict.text;
-        if verdict.stopped || (!self.text.is_empty() && !stop.is_holding()) {
+        if verdict.stopped.is_some() || (!self.text.is_empty() && !stop.is_holding()) {
             self.release(sink);
         }
         verdict.stopped

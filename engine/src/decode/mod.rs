@@ -8,6 +8,7 @@ mod constraint;
 mod constraint;
 mod embedder;
 mod generate;
+mod measure;
 mod sampler;
 mod score;
 mod session;

@@ -104,11 +104,6 @@ impl Session {
         &self.device
     }
 
-    /// The same, to be changed: for tests of what goes wrong on a device.
-    pub fn device_mut(&mut self) -> &mut Device {
-        &mut self.device
-    }
-
     /// Tokens of context that there is room for.
     pub fn context_tokens(&self) -> u32 {
         self.model.context_tokens

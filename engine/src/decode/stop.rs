@@ -1,10 +1,12 @@
 //! Texts at which an answer ends. They may be spread over several tokens, so whatever could be the beginning of one is
 //! held back.
 
+use crate::protocol::StopReason;
+
 /// Looks for stop texts in a stream.
 #[derive(Clone, Debug, Default)]
 pub struct StopTexts {
-    texts: Vec<String>,
+    texts: Vec<(String, StopReason)>,
     held: String,
 }
 
@@ -13,14 +15,24 @@ pub struct StopTexts {
 pub struct Verdict {
     /// What can be shown.
     pub text: String,
-    /// Whether a stop text came.
-    pub stopped: bool,
+    /// What came with a stop text: the answer's end.
+    pub stopped: Option<StopReason>,
 }
 
 impl StopTexts {
     /// Empty texts are ignored.
     pub fn new(texts: &[String]) -> Self {
-        Self { texts: texts.iter().filter(|text| !text.is_empty()).cloned().collect(), held: String::new() }
+        Self::default().with(texts.iter().map(String::as_str), StopReason::StopText)
+    }
+
+    /// With texts that begin another's turn, in a conversation that is written without marks.
+    pub fn with_turn_ends(self, texts: &[&str]) -> Self {
+        self.with(texts.iter().copied(), StopReason::EndOfTurn)
+    }
+
+    fn with<'a>(mut self, texts: impl Iterator<Item = &'a str>, reason: StopReason) -> Self {
+        self.texts.extend(texts.filter(|text| !text.is_empty()).map(|text| (text.to_owned(), reason)));
+        self
     }
 
     /// Whether some text is held back.
@@ -31,23 +43,24 @@ impl StopTexts {
     /// Takes the next piece.
     pub fn push(&mut self, piece: &str) -> Verdict {
         if self.texts.is_empty() {
-            return Verdict { text: piece.to_owned(), stopped: false };
+            return Verdict { text: piece.to_owned(), stopped: None };
         }
         self.held.push_str(piece);
-        if let Some(at) = self.texts.iter().filter_map(|text| self.held.find(text.as_str())).min() {
+        let found = self.texts.iter().filter_map(|(text, reason)| Some((self.held.find(text.as_str())?, *reason)));
+        if let Some((at, reason)) = found.min_by_key(|(at, _)| *at) {
             let text = self.held[..at].to_owned();
             self.held.clear();
-            return Verdict { text, stopped: true };
+            return Verdict { text, stopped: Some(reason) };
         }
         // The earliest place from which the rest could still become a stop text.
         let keep_from = self
             .held
             .char_indices()
             .map(|(at, _)| at)
-            .find(|at| self.texts.iter().any(|text| text.starts_with(&self.held[*at..])))
+            .find(|at| self.texts.iter().any(|(text, _)| text.starts_with(&self.held[*at..])))
             .unwrap_or(self.held.len());
         let rest = self.held.split_off(keep_from);
-        Verdict { text: std::mem::replace(&mut self.held, rest), stopped: false }
+        Verdict { text: std::mem::replace(&mut self.held, rest), stopped: None }
     }
 
     /// What was held back, when nothing more comes.
@@ -68,7 +81,7 @@ mod tests {
         for piece in pieces {
             let verdict = stop.push(piece);
             shown += &verdict.text;
-            if verdict.stopped {
+            if verdict.stopped.is_some() {
                 return (shown, true);
             }
         }
@@ -83,6 +96,13 @@ mod tests {
         assert_eq!(run(&["zz", "b"], &["ab", "zz"]), ("a".into(), true));
         assert_eq!(run(&[""], &["a"]), ("a".into(), false));
         assert_eq!(run(&["é!"], &["aé", "?"]), ("aé?".into(), false));
+    }
+
+    #[test]
+    fn a_stop_text_and_anothers_turn_are_told_apart() {
+        let stop = || StopTexts::new(&["zz".to_owned()]).with_turn_ends(&["\nUser:"]);
+        assert_eq!(stop().push("a zz \nUser:").stopped, Some(StopReason::StopText));
+        assert_eq!(stop().push("a \nUser: zz").stopped, Some(StopReason::EndOfTurn));
     }
 
     proptest! {

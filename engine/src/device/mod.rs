@@ -3,9 +3,11 @@
 
 pub mod cpu;
 pub mod gpu;
+mod measure;
 
 pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
 pub use gpu::{GpuDevice, GpuFetch, GpuOptions};
+pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;
 

@@ -96,6 +96,15 @@ impl Catalog {
         })
     }
 
+    /// Refuses files without any weights: some describe a model or its tokenizer and no more.
+    pub fn check_weights(&self) -> Result<()> {
+        if !self.tensors.is_empty() {
+            return Ok(());
+        }
+        let file = self.sources.first().map_or("the model", |source| source.name());
+        Err(Error::malformed(file, "it holds no weights"))
+    }
+
     /// The tensor of that name, or [`Error::MissingTensor`].
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         self.tensors.get(name).ok_or_else(|| Error::MissingTensor { tensor: name.to_owned() })

@@ -21,5 +21,5 @@ pub use catalog::{Catalog, TensorInfo, UnsupportedTensor};
 pub use choose::{choose_gguf, gguf_name};
 pub use embedding::{EmbeddingDocuments, POOLING_FILE};
 pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, PartName, write_gguf};
-pub use open::{Documents, OpenedModel, open_model, survey_model};
+pub use open::{Documents, OpenedModel, TEMPLATE_FILES, open_model, survey_model};
 pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

@@ -8,6 +8,14 @@ pub(super) const DOCUMENT_MAX_BYTES: u64 = 32 << 20;
 /// The longest `tokenizer.json` that is read; those of 256,000 tokens take 35 MiB.
 const TOKENIZER_MAX_BYTES: u64 = 128 << 20;
 
+/// Templates for a purpose, which lie in a folder of their own beside `chat_template.jinja`. A folder cannot be listed
+/// here, so these are the names that there are: for conversations with tools, with documents, and for all others.
+pub const TEMPLATE_FILES: [&str; 3] = [
+    "additional_chat_templates/default.jinja",
+    "additional_chat_templates/rag.jinja",
+    "additional_chat_templates/tool_use.jinja",
+];
+
 /// What a model's files say besides its weights.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Documents {
@@ -27,6 +35,8 @@ pub enum Documents {
         special_tokens_map: Option<String>,
         /// `chat_template.jinja`, if there is one.
         chat_template: Option<String>,
+        /// Names and texts of the templates in [`TEMPLATE_FILES`] that there are.
+        more_templates: Vec<(String, String)>,
     },
     /// A GGUF file.
     Gguf {
@@ -95,6 +105,7 @@ async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
         generation_config: find_text(folder, "generation_config.json", DOCUMENT_MAX_BYTES).await?,
         special_tokens_map: find_text(folder, "special_tokens_map.json", DOCUMENT_MAX_BYTES).await?,
         chat_template: find_text(folder, "chat_template.jinja", DOCUMENT_MAX_BYTES).await?,
+        more_templates: find_templates(folder).await?,
     };
     let catalog = if let Some(source) = folder.open("model.safetensors").await? {
         safetensors::read_single(source).await?
@@ -105,6 +116,18 @@ async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
     };
     let embedding = EmbeddingDocuments::find(folder).await?;
     Ok(OpenedModel { catalog, documents, embedding })
+}
+
+/// The templates of [`TEMPLATE_FILES`], each under its file's name.
+async fn find_templates(folder: &dyn Folder) -> Result<Vec<(String, String)>> {
+    let mut templates = Vec::new();
+    for file in TEMPLATE_FILES {
+        let name = file.rsplit('/').next().unwrap_or(file).trim_end_matches(".jinja");
+        if let Some(source) = find_text(folder, file, DOCUMENT_MAX_BYTES).await? {
+            templates.push((name.to_owned(), source));
+        }
+    }
+    Ok(templates)
 }
 
 /// A document's text, if the folder has it.

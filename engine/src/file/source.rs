@@ -21,7 +21,8 @@ pub trait ByteSource {
 pub trait Folder {
     /// What to call it in an error: a path or a URL.
     fn name(&self) -> &str;
-    /// Opens a file; `None` if there is none of that name. Names never hold a separator.
+    /// Opens a file; `None` if there is none of that name. Names hold no separator, but for those
+    /// of [`POOLING_FILE`](super::POOLING_FILE) and [`TEMPLATE_FILES`](super::TEMPLATE_FILES).
     fn open<'a>(&'a self, name: &'a str) -> BoxedFuture<'a, Result<Option<Rc<dyn ByteSource>>>>;
 }
 

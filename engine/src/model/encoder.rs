@@ -65,6 +65,7 @@ pub struct Encoder {
 impl Encoder {
     /// Records the plan of a model for texts of so many tokens.
     pub fn record(config: EncoderConfig, catalog: &Catalog, tokens_max: u32) -> Result<Self> {
+        catalog.check_weights()?;
         let mut recorder = Recorder {
             names: Names::find(config.naming, catalog),
             catalog,

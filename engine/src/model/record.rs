@@ -65,6 +65,7 @@ pub struct Model {
 impl Model {
     /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
+        catalog.check_weights()?;
         let mut recorder = Recorder {
             config: &config,
             context: context_tokens,

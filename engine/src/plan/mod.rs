@@ -7,6 +7,8 @@ mod lifetime;
 pub use fuse::{Block, Fused, Fusion};
 pub use lifetime::{Slot, Slots};
 
+use std::collections::BTreeSet;
+
 use crate::{
     kernel::{
         AddBias, AddRows, AddScaled, Attention, Choose, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm,
@@ -164,6 +166,22 @@ impl Program {
     pub fn declare(&mut self, label: impl Into<String>, kind: TensorKind, rows: u64, columns: u64) -> TensorId {
         self.tensors.push(TensorDecl { label: label.into(), kind, rows, columns });
         TensorId(self.tensors.len() as u32 - 1)
+    }
+
+    /// The tensors in which keys and values are kept from step to step.
+    pub fn caches(&self) -> BTreeSet<TensorId> {
+        let commands = self.plans.iter().flat_map(|plan| &plan.commands);
+        commands
+            .filter_map(|command| if let Command::KvWrite(write) = command { Some(write.cache) } else { None })
+            .collect()
+    }
+
+    /// How the weights that a command reads are stored; None if it reads none.
+    pub fn weights_format(&self, command: &Command) -> Option<Format> {
+        command.operands().into_iter().find_map(|id| match self.tensor(id).kind {
+            TensorKind::Weight(format) => Some(format),
+            _ => None,
+        })
     }
 
     /// The tensor of that id.

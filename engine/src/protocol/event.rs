@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AddedDocument, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages, ModelList,
-    ModelReport, ModelTask, ProbeReport, Route,
+    AddedDocument, BenchReport, Benching, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages,
+    ModelList, ModelReport, ModelTask, ProbeReport, Route,
 };
 
 /// An event with the number of the request that it answers.
@@ -55,6 +55,10 @@ pub enum Event {
         id: u32,
         /// The text that became whole with it.
         text: String,
+        /// What the model thought with it, where its chat template marks thoughts; never part of `text`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "typescript", ts(optional))]
+        reasoning: Option<String>,
     },
     /// The model called a function. Its words are not part of any `token`'s text.
     ToolCall {
@@ -74,6 +78,10 @@ pub enum Event {
     Embedding(Embedding),
     /// Every text has its vector.
     Embedded(Embedded),
+    /// A measurement is under way.
+    Benching(Benching),
+    /// What was measured.
+    Benched(Box<BenchReport>),
     /// Which documents there are.
     Documents(DocumentList),
     /// A document is on its way, or a search.
@@ -105,6 +113,7 @@ impl Event {
                 | Self::Token { .. }
                 | Self::ToolCall { .. }
                 | Self::Embedding(_)
+                | Self::Benching(_)
                 | Self::DocumentProgress(_)
         )
     }
@@ -159,6 +168,8 @@ pub struct Loaded {
     pub context_tokens: u32,
     /// Whether the model brought a chat template.
     pub has_chat_template: bool,
+    /// What a person who chats with it should know first; none if there is nothing.
+    pub notice: Option<String>,
     /// Where it runs.
     pub route: Route,
     /// On what: the GPU's name, or the CPU's SIMD level.

@@ -51,6 +51,7 @@ impl Runtime {
             weights_bytes: opened.catalog.weights_bytes(),
             context_tokens: tokens_max,
             has_chat_template: false,
+            notice: None,
             route: super::loading::route(choice.adapter.is_some()),
             adapter: embedder.device().name(),
             reason: choice.reason,

@@ -15,6 +15,11 @@ use crate::{
     text::{ChatTemplate, Tokenizer},
 };
 
+/// What is said of a model without a chat template.
+const NO_TEMPLATE: &str = "This model brings no chat template, so it was hardly made to chat: the conversation is \
+    written for it as lines that begin with \"User:\" and \"Assistant:\", and an answer ends where it begins such a \
+    line itself. Do not expect it to follow instructions.";
+
 /// How a loading is followed.
 pub(super) struct Report<'a> {
     /// When it began.
@@ -92,10 +97,11 @@ impl Runtime {
     ) -> Result<Ready> {
         let config = ModelConfig::read(&opened.documents)?;
         let tokenizer = Tokenizer::from_documents(&opened.documents)?;
-        let mut template = ChatTemplate::from_documents(&opened.documents)?;
-        if let Some(template) = &mut template {
-            template.set_now(self.platform.local_time());
-        }
+        let mut template = match ChatTemplate::from_documents(&opened.documents)? {
+            Some(template) => template,
+            None => ChatTemplate::transcript(&tokenizer.beginning()),
+        };
+        template.set_now(self.platform.local_time());
         let (session, choice) = self
             .open_on(request.device, async |choice| {
                 self.open_session(choice, &request, opened, &config, scoring, &mut *report.progress).await
@@ -108,7 +114,8 @@ impl Runtime {
             parameters: opened.catalog.parameters(),
             weights_bytes: opened.catalog.weights_bytes(),
             context_tokens: session.context_tokens(),
-            has_chat_template: template.is_some(),
+            has_chat_template: !template.is_transcript(),
+            notice: template.is_transcript().then(|| NO_TEMPLATE.to_owned()),
             route: route(choice.adapter.is_some()),
             adapter: session.device().name(),
             reason: choice.reason,
@@ -138,9 +145,22 @@ impl Runtime {
 
     /// The chosen device, still empty.
     pub(super) async fn open_device(&self, choice: &Choice) -> Result<Device> {
+        let mut device = self.open_cold_device(choice).await?;
+        if let Device::Gpu(gpu) = &mut device {
+            self.give_pipelines(gpu);
+        }
+        Ok(device)
+    }
+
+    /// The same, without what it compiled before.
+    pub(super) async fn open_cold_device(&self, choice: &Choice) -> Result<Device> {
         Ok(match choice.adapter {
             Some(adapter) => {
-                Device::Gpu(GpuDevice::open(&GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }).await?)
+                let options = GpuOptions { adapter: Some(adapter), ..GpuOptions::default() };
+                let mut device = GpuDevice::open(&options).await?;
+                device.take_pipelines(None);
+                device.compile_with(self.platform.workers());
+                Device::Gpu(device)
             }
             None => Device::Cpu(CpuDevice::new(self.platform.workers())),
         })
@@ -156,11 +176,18 @@ impl Runtime {
         progress: &mut dyn FnMut(LoadProgress) -> Result<()>,
     ) -> Result<Session> {
         // Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
-        let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
+        let available_bytes = match (choice.adapter, self.platform.memory().available_bytes) {
+            (Some(_), _) => 0,
+            // A browser does not tell what is free, but WebAssembly's addresses end at 4 GiB.
+            (None, 0) if cfg!(target_arch = "wasm32") => u64::from(u32::MAX),
+            (None, available_bytes) => available_bytes,
+        };
         let wanted = request.context_tokens;
         let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
         let device = self.open_device(choice).await?;
-        Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await
+        let session = Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await?;
+        self.keep_pipelines(session.device());
+        Ok(session)
     }
 }
 

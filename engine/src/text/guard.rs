@@ -53,12 +53,22 @@ impl Specials {
 
     /// Whether the text begins with one of them.
     fn begin(&self, text: &str) -> bool {
-        let Some(first) = text.as_bytes().first() else { return false };
-        let start = self.0.partition_point(|spelling| spelling.as_bytes().first() < Some(first));
+        self.beginning(text).next().is_some()
+    }
+
+    /// The longest of them with which the text begins.
+    pub(super) fn longest(&self, text: &str) -> Option<&str> {
+        self.beginning(text).max_by_key(|spelling| spelling.len())
+    }
+
+    fn beginning<'a>(&'a self, text: &str) -> impl Iterator<Item = &'a str> {
+        let first = text.as_bytes().first();
+        let start = self.0.partition_point(|spelling| spelling.as_bytes().first() < first);
         self.0[start..]
             .iter()
-            .take_while(|spelling| spelling.as_bytes().first() == Some(first))
-            .any(|spelling| text.starts_with(spelling.as_str()))
+            .map(String::as_str)
+            .take_while(move |spelling| spelling.as_bytes().first() == first)
+            .filter(move |spelling| text.starts_with(spelling))
     }
 }
 

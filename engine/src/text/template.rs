@@ -10,16 +10,19 @@
 
 mod calendar;
 mod dictionary;
+mod ends;
 mod input;
 mod json;
+mod kept;
+mod limits;
 mod python;
 mod source;
 
 pub use calendar::LocalTime;
+pub(super) use ends::usual_ends;
 pub use input::ChatInput;
 
 use minijinja::{Environment, ErrorKind, Value, context};
-use minijinja_contrib::globals;
 
 use super::hf_config::{HfConfig, NamedTemplate};
 use crate::{
@@ -35,6 +38,8 @@ const FUEL: u64 = 2_000_000;
 const NAME: &str = "chat_template";
 /// The template for conversations with tools, where a model has one of its own for them.
 const TOOL_USE: &str = "tool_use";
+/// The template for answers from documents; taken only where it is asked for by its name.
+const RAG: &str = "rag";
 /// The template for all others.
 const DEFAULT: &str = "default";
 
@@ -67,10 +72,10 @@ impl ChatTemplate {
     /// From whatever an opened model brought; `None` if it brought no template.
     pub fn from_documents(documents: &Documents) -> Result<Option<Self>> {
         match documents {
-            Documents::HuggingFace { tokenizer_config, special_tokens_map, chat_template, .. } => {
+            Documents::HuggingFace { tokenizer_config, special_tokens_map, chat_template, more_templates, .. } => {
                 let config = HfConfig::parse(tokenizer_config.as_deref(), None, None)?
                     .or_tokens(special_tokens_map.as_deref())?;
-                Ok(Self::from_config(config, chat_template.as_deref()))
+                Ok(Self::from_config(config, chat_template.as_deref(), more_templates))
             }
             Documents::Gguf { metadata, .. } => Self::from_gguf(metadata),
         }
@@ -78,14 +83,15 @@ impl ChatTemplate {
 
     /// From the texts of `tokenizer_config.json` and `chat_template.jinja`; the latter counts if both have one.
     pub fn from_hf(tokenizer_config: Option<&str>, chat_template: Option<&str>) -> Result<Option<Self>> {
-        Ok(Self::from_config(HfConfig::parse(tokenizer_config, None, None)?, chat_template))
+        Ok(Self::from_config(HfConfig::parse(tokenizer_config, None, None)?, chat_template, &[]))
     }
 
-    fn from_config(config: HfConfig, chat_template: Option<&str>) -> Option<Self> {
-        let templates = match chat_template {
-            Some(source) => vec![NamedTemplate { name: DEFAULT.to_owned(), source: source.to_owned() }],
-            None => config.chat_templates,
-        };
+    /// As transformers does it: templates that are files of their own replace those in `tokenizer_config.json`.
+    fn from_config(config: HfConfig, chat_template: Option<&str>, more: &[(String, String)]) -> Option<Self> {
+        let named = |name: &str, source: &str| NamedTemplate { name: name.to_owned(), source: source.to_owned() };
+        let more = more.iter().map(|(name, source)| named(name, source));
+        let files: Vec<_> = chat_template.map(|source| named(DEFAULT, source)).into_iter().chain(more).collect();
+        let templates = if files.is_empty() { config.chat_templates } else { files };
         let tokens = config.special_tokens;
         (!templates.is_empty()).then_some(Self { templates, tokens, now: None, is_transcript: false })
     }
@@ -100,8 +106,10 @@ impl ChatTemplate {
         };
         let bos_token = token("tokenizer.ggml.bos_token_id")?;
         let mut template = Self::from_source(source, bos_token, token("tokenizer.ggml.eos_token_id")?);
-        if let Some(source) = metadata.find_string("tokenizer.chat_template.tool_use")? {
-            template.templates.push(NamedTemplate { name: TOOL_USE.to_owned(), source: source.to_owned() });
+        for name in [TOOL_USE, RAG] {
+            if let Some(source) = metadata.find_string(&format!("tokenizer.chat_template.{name}"))? {
+                template.templates.push(NamedTemplate { name: name.to_owned(), source: source.to_owned() });
+            }
         }
         Ok(Some(template))
     }
@@ -127,7 +135,14 @@ impl ChatTemplate {
     /// Texts before which an answer ends, beside the tokenizer's [`super::Tokenizer::end_of_turn`]: none, but for
     /// [`Self::transcript`], where a model would go on and write the person's next line as well.
     pub fn stop_texts(&self) -> &'static [&'static str] {
-        if self.is_transcript { &["\nUser:", "\nSystem:"] } else { &[] }
+        // The longer ones too, so that an empty line before the next turn is no part of the answer.
+        const TURNS: [&str; 6] = ["\nUser:", "\nSystem:", "\nAssistant:", "\n\nUser:", "\n\nSystem:", "\n\nAssistant:"];
+        if self.is_transcript { &TURNS } else { &[] }
+    }
+
+    /// Whether the model brought none, and this one stands in.
+    pub fn is_transcript(&self) -> bool {
+        self.is_transcript
     }
 
     /// Says what `strftime_now` shall give. Without it the function is not defined, and templates that can do without
@@ -138,12 +153,12 @@ impl ChatTemplate {
 
     /// The text of the template for plain conversations.
     pub fn source(&self) -> &str {
-        self.find(false)
+        self.any(false)
     }
 
     /// The text of the template for conversations with tools.
     pub fn tool_source(&self) -> &str {
-        self.find(true)
+        self.any(true)
     }
 
     /// The texts of all templates.
@@ -151,11 +166,25 @@ impl ChatTemplate {
         self.templates.iter().map(|template| template.source.as_str())
     }
 
-    /// The template that transformers would take.
-    fn find(&self, has_tools: bool) -> &str {
-        let named = |name: &str| self.templates.iter().find(|template| template.name == name);
-        let for_tools = if has_tools { named(TOOL_USE) } else { None };
-        for_tools.or_else(|| named(DEFAULT)).or(self.templates.first()).map_or("", |template| &template.source)
+    /// The template that transformers would take: that of a name, if one is given.
+    fn find(&self, name: Option<&str>, has_tools: bool) -> Result<&str> {
+        // Of two of one name the last counts.
+        let named = |name: &str| self.templates.iter().rfind(|template| template.name == name);
+        let found = match name {
+            Some(name) => named(name),
+            None => named(TOOL_USE).filter(|_| has_tools).or_else(|| named(DEFAULT)),
+        };
+        found.map(|template| template.source.as_str()).ok_or_else(|| {
+            let names: Vec<_> = self.templates.iter().map(|template| template.name.as_str()).collect();
+            let wanted = name.unwrap_or("plain conversations");
+            Error::Template { reason: format!("the model brought none for {wanted}, only for {}", names.join(", ")) }
+        })
+    }
+
+    /// The same, or else any.
+    fn any(&self, has_tools: bool) -> &str {
+        let first = self.templates.first().map_or("", |template| template.source.as_str());
+        self.find(None, has_tools).unwrap_or(first)
     }
 
     /// Writes a conversation of plain texts; with `add_generation_prompt`, up to where the assistant begins to speak.
@@ -165,7 +194,10 @@ impl ChatTemplate {
 
     /// Writes a conversation.
     pub fn render_input(&self, input: &ChatInput) -> Result<String> {
-        let source = source::rewritten(self.find(input.tools.is_some()));
+        let source = source::rewritten(self.find(input.template.as_deref(), input.tools.is_some())?);
+        if let Some(reason) = limits::excess(&source) {
+            return Err(Error::Template { reason });
+        }
         let (messages, last) = input.prepared()?;
         let mut environment = self.environment();
         environment.add_template(NAME, &source).map_err(|error| failed(&error))?;
@@ -197,9 +229,8 @@ impl ChatTemplate {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         python::add_to(&mut environment);
+        kept::add_to(&mut environment);
         environment.add_filter("tojson", json::to_json);
-        environment.add_function("cycler", globals::cycler);
-        environment.add_function("joiner", globals::joiner);
         environment.add_function("raise_exception", |message: Value| -> std::result::Result<Value, _> {
             Err(minijinja::Error::new(ErrorKind::InvalidOperation, message.to_string()))
         });

@@ -10,6 +10,7 @@ use super::{
     hf_config::HfConfig,
     sentence_piece::{Charsmap, Vocabulary},
     spelling::{Spelling, TokenBytes},
+    template::usual_ends,
     tokenizer_json,
 };
 use crate::{
@@ -69,8 +70,18 @@ fn to_json(part: impl serde::Serialize) -> Result<serde_json::Value> {
 
 impl Tokenizer {
     /// From whatever an opened model brought. A GGUF file's own tokenizer counts; where this engine does not know its
-    /// kind, a `tokenizer.json` beside the file is used.
+    /// kind, a `tokenizer.json` beside the file is used. What ends a turn in the model's chat template ends it too.
     pub fn from_documents(documents: &Documents) -> Result<Self> {
+        let mut tokenizer = Self::without_template(documents)?;
+        // A template that cannot be read is refused where one is needed.
+        if let Ok(Some(template)) = ChatTemplate::from_documents(documents) {
+            let ends = template.end_tokens(&tokenizer);
+            tokenizer.add_ends(ends);
+        }
+        Ok(tokenizer)
+    }
+
+    fn without_template(documents: &Documents) -> Result<Self> {
         match documents {
             Documents::HuggingFace {
                 config,
@@ -94,9 +105,7 @@ impl Tokenizer {
                     let mut built =
                         Self::from_hf(tokenizer, &HfConfig::parse(tokenizer_config.as_deref(), None, None)?)?;
                     let (_, end_of_turn) = gguf_vocab::turn_ids(metadata, built.vocab_size())?;
-                    built.end_of_turn.extend(end_of_turn);
-                    built.end_of_turn.sort_unstable();
-                    built.end_of_turn.dedup();
+                    built.add_ends(end_of_turn);
                     Ok(built)
                 }
                 (built, _) => built,
@@ -113,15 +122,13 @@ impl Tokenizer {
     pub fn from_gguf(metadata: &GgufMetadata) -> Result<Self> {
         let vocab = gguf_vocab::build(metadata)?;
         let mut tokenizer = Self::from_inner(vocab.inner)?;
-        let (bos, mut end_of_turn) = gguf_vocab::turn_ids(metadata, tokenizer.vocab_size())?;
-        end_of_turn.extend(tokenizer.conventional_ends());
-        end_of_turn.sort_unstable();
-        end_of_turn.dedup();
+        let (bos, end_of_turn) = gguf_vocab::turn_ids(metadata, tokenizer.vocab_size())?;
+        tokenizer.add_ends(end_of_turn);
+        tokenizer.add_ends(usual_ends(&tokenizer));
         tokenizer.bos = bos;
         tokenizer.prefix = bos.filter(|_| vocab.add_bos).into_iter().collect();
         tokenizer.suffix = vocab.suffix.into_iter().collect();
         tokenizer.charsmap = vocab.charsmap;
-        tokenizer.end_of_turn = end_of_turn;
         Ok(tokenizer)
     }
 
@@ -169,14 +176,17 @@ impl Tokenizer {
             None => config.bos_id.filter(|id| self.token_bytes(*id).is_some()).or(bos),
         };
         let eos = config.eos_token.as_deref().map_or(eos, |token| self.id_of(token));
-        let mut end_of_turn: Vec<u32> = config.eos_ids.iter().copied().chain(eos).collect();
+        self.add_ends(config.eos_ids.iter().copied().chain(eos));
         if config.eos_ids.is_empty() {
-            end_of_turn.extend(self.conventional_ends());
+            self.add_ends(usual_ends(self));
         }
-        end_of_turn.retain(|id| self.token_bytes(*id).is_some());
-        end_of_turn.sort_unstable();
-        end_of_turn.dedup();
-        self.end_of_turn = end_of_turn;
+    }
+
+    /// Takes more tokens that end an answer; those that the vocabulary lacks are left out.
+    fn add_ends(&mut self, ids: impl IntoIterator<Item = u32>) {
+        self.end_of_turn.extend(ids.into_iter().filter(|id| self.tokens.get(*id).is_some()));
+        self.end_of_turn.sort_unstable();
+        self.end_of_turn.dedup();
     }
 
     /// Derives from a tokenizer what each of its tokens stands for.
@@ -204,22 +214,6 @@ impl Tokenizer {
             bos: None,
             end_of_turn: Vec::new(),
         })
-    }
-
-    /// Special tokens that end an answer by their name, for models that do not list theirs.
-    fn conventional_ends(&self) -> Vec<u32> {
-        const NAMES: [&str; 9] = [
-            "<|end|>",
-            "<|endoftext|>",
-            "<|end_of_text|>",
-            "<|eot_id|>",
-            "<|eom_id|>",
-            "<|im_end|>",
-            "<end_of_turn>",
-            "<EOT>",
-            "</s>",
-        ];
-        NAMES.iter().filter_map(|name| self.id_of(name)).filter(|id| self.is_special(*id)).collect()
     }
 
     /// The tokens of a text.
@@ -314,6 +308,22 @@ impl Tokenizer {
     /// The tokens that end an answer, in rising order.
     pub fn end_of_turn(&self) -> &[u32] {
         &self.end_of_turn
+    }
+
+    /// The spelling of the tokens that stand before each text.
+    pub fn beginning(&self) -> String {
+        self.prefix.iter().filter_map(|id| self.token_bytes(*id)).map(String::from_utf8_lossy).collect()
+    }
+
+    /// The longest special token with whose spelling the text begins.
+    pub(super) fn special_at(&self, text: &str) -> Option<&str> {
+        self.specials.longest(text)
+    }
+
+    /// The special tokens that a text spells out somewhere.
+    pub(super) fn specials_in(&self, text: &str) -> Vec<u32> {
+        let spelled = text.char_indices().filter_map(|(at, _)| self.special_at(&text[at..]));
+        spelled.filter_map(|special| self.id_of(special)).collect()
     }
 
     /// How many spaces the tokenizer puts before a text.

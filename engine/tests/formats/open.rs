@@ -23,6 +23,7 @@ fn documents_come_as_they_are() {
         special_tokens_map: None,
         generation_config: None,
         chat_template: Some("{{ x }}".to_owned()),
+        more_templates: Vec::new(),
     };
     assert_eq!(model.documents, expected);
     assert_eq!(model.catalog.tensors.len(), 1);

@@ -23,6 +23,7 @@ pub fn bundled() -> Documents {
         special_tokens_map: None,
         generation_config: Some(text("generation_config.json")),
         chat_template: None,
+        more_templates: Vec::new(),
     }
 }
 
@@ -139,6 +140,7 @@ fn what_stands_before_each_text_is_added_on_demand() {
             tokenizer_config: Some(format!(r#"{{"bos_token": "<s>", "eos_token": "</s>"{add_bos}}}"#)),
             generation_config: None,
             chat_template: None,
+            more_templates: Vec::new(),
         };
         let tokenizer = Tokenizer::from_documents(&documents).unwrap();
         assert_eq!(tokenizer.end_of_turn(), [2]);

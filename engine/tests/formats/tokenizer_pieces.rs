@@ -29,6 +29,7 @@ fn documents(model: Vec<u8>) -> Documents {
         special_tokens_map: None,
         generation_config: None,
         chat_template: None,
+        more_templates: Vec::new(),
     }
 }
 

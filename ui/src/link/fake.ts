@@ -1,12 +1,14 @@
 // A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import { fakeBench } from './fake_bench';
 import { FakeDocuments } from './fake_documents';
 import { FakeShelf } from './fake_models';
 import { isTerminal } from './failure';
-import type { Link, LinkKind, SendOptions } from './link';
+import type { ChosenFile, Link, LinkKind, SendOptions } from './link';
 import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
 import type {
   AdapterReport,
+  BenchRequest,
   Done,
   Event,
   Failure,
@@ -61,6 +63,7 @@ export function fakeLoaded(route: Route, change: Partial<Loaded> = {}): Loaded {
     context_tokens: 1024,
     tasks: ['generate'],
     has_chat_template: true,
+    notice: null,
     route,
     adapter: route.endsWith('gpu') ? 'Example Graphics 9000' : 'avx2',
     reason: 'as asked',
@@ -89,6 +92,10 @@ export interface FakeEngine {
   readonly side: 'webview' | 'native';
   /** What is answered to a request to generate. */
   readonly answer: (request: GenerateRequest) => string;
+  /** What is thought before. */
+  readonly thoughts?: string;
+  /** What is said of the model when it is loaded. */
+  readonly notice?: string;
   /** Awaited before each event that takes time in a real engine. */
   readonly pause: (what: 'load' | 'prefill' | 'token') => Promise<void>;
   /** Instead of what would have come: the request fails. */
@@ -112,7 +119,8 @@ async function* load(engine: FakeEngine, request: LoadRequest, signal: AbortSign
     yield { type: 'loading', stage: 'weights', done_bytes, total_bytes, elapsed_ms: step * 40 };
   }
   const route: Route = `${engine.side}-${request.device === 'gpu' ? 'gpu' : 'cpu'}`;
-  yield { type: 'loaded', ...fakeLoaded(route, request.model === '' ? {} : { model: request.model }) };
+  const notice = engine.notice ?? null;
+  yield { type: 'loaded', ...fakeLoaded(route, request.model === '' ? { notice } : { notice, model: request.model }) };
 }
 
 async function* generate(
@@ -124,6 +132,11 @@ async function* generate(
   await engine.pause('prefill');
   yield { type: 'prefilled', done_tokens: 12, prompt_tokens: 12 };
   let tokens = 0;
+  for (const reasoning of tokensOf(engine.thoughts ?? '')) {
+    await engine.pause('token');
+    tokens += 1;
+    yield { type: 'token', id: tokens, text: '', reasoning };
+  }
   for (const text of tokensOf(engine.answer(request))) {
     await engine.pause('token');
     if (signal.aborted) break;
@@ -131,6 +144,19 @@ async function* generate(
     yield { type: 'token', id: tokens, text };
   }
   yield { type: 'done', ...fakeDone(route, { tokens, stop_reason: signal.aborted ? 'cancelled' : 'end_of_turn' }) };
+}
+
+async function* bench(engine: FakeEngine, request: BenchRequest, route: Route, signal: AbortSignal): AsyncGenerator<Event> {
+  for (let done = 0; done < 3; done += 1) {
+    await engine.pause('token');
+    if (signal.aborted) {
+      yield { type: 'failed', code: 'cancelled', message: 'stopped on request', hint: 'Ask again when you like.' };
+      return;
+    }
+    const stage = done === 0 ? 'bandwidth' : 'decode';
+    yield { type: 'benching', stage, tokens: 0, repeat: done, repeats: 3, done, total: 3, elapsed_ms: done * 50 };
+  }
+  yield { type: 'benched', ...fakeBench(request, route) };
 }
 
 /** A link to an engine that follows a script. */
@@ -142,7 +168,11 @@ export class FakeLink implements Link {
   readonly shelf = new FakeShelf();
   readonly documents = new FakeDocuments();
   /** What was chosen in the page. */
-  readonly offered: (readonly File[])[] = [];
+  readonly offered: (readonly ChosenFile[])[] = [];
+  /** What the person chooses in the system's dialog: nothing if it is closed. */
+  chosenPath: string | undefined;
+  /** What the dialog was opened for, in order. */
+  readonly dialogs: ('file' | 'folder')[] = [];
   /** Who wants to know of what is dropped on the app's window. */
   dropped: ((paths: readonly string[]) => void) | undefined;
   /** How often the link was closed. */
@@ -162,9 +192,14 @@ export class FakeLink implements Link {
     this.closed += 1;
   }
 
-  offer(files: readonly File[]): string {
+  offer(files: readonly ChosenFile[]): string {
     this.offered.push(files);
     return `chosen/${this.offered.length}`;
+  }
+
+  choosePath(what: 'file' | 'folder'): Promise<string | undefined> {
+    this.dialogs.push(what);
+    return Promise.resolve(this.chosenPath);
   }
 
   onDrop(listener: (paths: readonly string[]) => void): () => void {
@@ -206,6 +241,9 @@ export class FakeLink implements Link {
         return;
       case 'generate':
         yield* generate(engine, request, this.#route, signal);
+        return;
+      case 'bench':
+        yield* bench(engine, request, this.#route, signal);
         return;
       case 'embed':
         yield { type: 'failed', code: 'wrong_task', message: 'it writes text', hint: 'Load an encoder.' };

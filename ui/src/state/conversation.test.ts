@@ -46,6 +46,19 @@ describe('conversation', () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
+  it('keeps thoughts apart from the answer, and gives them back to the model', () => {
+    let conversation = talk.beginAnswer(talk.ask(talk.EMPTY, 'two and two?'));
+    conversation = talk.append(talk.think(talk.think(conversation, 'Both '), 'are two.'), 'Four.');
+    expect(conversation.messages[1]).toMatchObject({ content: 'Four.', reasoning: 'Both are two.' });
+    expect(talk.promptOf(talk.ask(conversation, 'sure?'))).toMatchObject({
+      messages: [{}, { role: 'assistant', content: 'Four.', reasoning: 'Both are two.' }, { role: 'user', content: 'sure?' }],
+    });
+    const kept = readConversation(JSON.parse(JSON.stringify(talk.endAnswer(conversation, done))));
+    expect(kept.messages[1]).toMatchObject({ content: 'Four.', reasoning: 'Both are two.' });
+    const thoughtOnly = talk.failAnswer(talk.think(talk.beginAnswer(talk.ask(talk.EMPTY, 'a?')), 'Hm.'));
+    expect(thoughtOnly.messages[1]).toMatchObject({ state: 'failed', reasoning: 'Hm.' });
+  });
+
   it('gives the model the turns of the chat', () => {
     expect(talk.promptOf(talk.ask(TWO, 'three?'))).toEqual({
       kind: 'chat',

@@ -20,6 +20,8 @@ export interface AssistantMessage {
   readonly id: number;
   readonly role: 'assistant';
   readonly content: string;
+  /** What the model thought before it answered; none if it did not. */
+  readonly reasoning?: string;
   readonly state: AnswerState;
   readonly stats?: Done;
 }
@@ -66,6 +68,11 @@ export function append(conversation: Conversation, text: string): Conversation {
   return withLast(conversation, (last) => ({ ...last, content: last.content + text }));
 }
 
+/** Adds to what the model thinks before it answers. */
+export function think(conversation: Conversation, text: string): Conversation {
+  return withLast(conversation, (last) => ({ ...last, reasoning: (last.reasoning ?? '') + text }));
+}
+
 export function endAnswer(conversation: Conversation, stats: Done): Conversation {
   const state = stats.stop_reason === 'cancelled' ? 'stopped' : 'complete';
   return withLast(conversation, (last) => ({ ...last, state, stats }));
@@ -79,7 +86,7 @@ export function stopAnswer(conversation: Conversation): Conversation {
 /** An answer that failed before its first word leaves nothing behind. */
 export function failAnswer(conversation: Conversation): Conversation {
   const last = conversation.messages.at(-1);
-  if (last?.role === 'assistant' && last.content === '') {
+  if (last?.role === 'assistant' && last.content === '' && last.reasoning === undefined) {
     return { ...conversation, messages: conversation.messages.slice(0, -1) };
   }
   return withLast(conversation, (message) => ({ ...message, state: 'failed' }));
@@ -106,8 +113,10 @@ export function promptOf({ messages, contextStart }: Conversation): Prompt {
     if (message.role === 'user') mode = message.mode;
     // A continued text is no part of the talk.
     if (mode !== 'chat' || message.content === '') continue;
+    // Whether earlier thoughts are read again is the affair of the model's template.
+    const thoughts = message.role === 'assistant' && message.reasoning !== undefined ? { reasoning: message.reasoning } : {};
     const content = message.role === 'user' ? withPassages(message.content, message.sources ?? []) : message.content;
-    turns.push({ role: message.role, content });
+    turns.push({ role: message.role, content, ...thoughts });
   }
   return { kind: 'chat', messages: turns };
 }

@@ -3,12 +3,13 @@ import { LinkError } from '../link/link';
 import type { Link } from '../link/link';
 import type { Links } from '../link/links';
 import { PROTOCOL_VERSION } from '../link/protocol.gen';
-import type { Event, Failure, GenerateRequest, Passage, ProbeReport, Request, Route } from '../link/protocol.gen';
+import type { Event, Failure, GenerateRequest, Loaded, Passage, ProbeReport, Request, Route } from '../link/protocol.gen';
 import { SentenceFeed } from '../text/sentences';
 import * as talk from './conversation';
 import type { Conversation, Mode } from './conversation';
 import { EngineMachine, loadedIn } from './engine';
 import type { EngineStatus, Input } from './engine';
+import { PendingText } from './pending';
 import { chooseRoute, deviceOf, nextBest, noRoute, routeOptions, sideOf } from './route';
 import type { ProbeOutcome, Probes, RouteChoice, RouteOption } from './route';
 import { readSettings, samplingOf } from './settings';
@@ -42,6 +43,8 @@ export class Session {
   choice = $state.raw<RouteChoice | undefined>();
   /** The model that is asked for; empty: the bundled one. */
   model = $state.raw('');
+  /** The model that answered before the one that is being loaded, or could not be. */
+  before = $state.raw<Loaded | undefined>();
   /** Whether a question waits for the model to be ready. */
   waiting = $state(false);
   /** Finished sentences of the answer, for screen readers. */
@@ -61,7 +64,7 @@ export class Session {
   readonly #machine = new EngineMachine();
   readonly #feed = new SentenceFeed();
   /** The route that holds a model, or tried to. */
-  #active: Route | undefined;
+  #active = $state.raw<Route | undefined>();
   /** Tokens of context that were asked for; none: as many as is usual and fits. */
   #contextTokens: number | undefined;
   #controller = new AbortController();
@@ -157,10 +160,33 @@ export class Session {
 
   /** Takes another model, with the route as it is. The conversation stays. */
   useModel(model: string, contextTokens: number | undefined): void {
+    const { loaded } = this;
+    if (loaded !== undefined && loaded.model !== model) this.before = loaded;
     this.model = model;
     this.#contextTokens = contextTokens;
     if (this.status.name === 'generating') this.#step({ kind: 'stop' });
     void (this.#active === undefined ? this.start() : this.#takeTurn((signal) => this.#load(signal)));
+  }
+
+  /** Takes the model again that gave way to the one that could not be loaded. */
+  goBack(): void {
+    if (this.before !== undefined) this.useModel(this.before.model, this.before.context_tokens);
+  }
+
+  /** Stops a load that is under way. */
+  stopLoading(): void {
+    if (this.status.name === 'loading') this.#controller.abort();
+  }
+
+  /** Lends the engine in use to a measurement. The model makes way for it and is loaded again; questions wait. */
+  measure(work: (link: Link, signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.status.name === 'generating') this.#step({ kind: 'stop' });
+    return this.#takeTurn(async (signal) => {
+      if (this.engine === undefined) return;
+      this.#step({ kind: 'load' });
+      await work(this.engine, signal);
+      if (!signal.aborted) await this.#load(signal);
+    });
   }
 
   /** The engine in use; before there is one, none. */
@@ -267,9 +293,16 @@ export class Session {
     const pending = new PendingText((text) => {
       if (epoch === this.#epoch) this.#write(text);
     }, this.#given.onNextFrame);
+    const thoughts = new PendingText((text) => {
+      if (epoch === this.#epoch) this.conversation = talk.think(this.conversation, text);
+    }, this.#given.onNextFrame);
     for await (const event of this.#link(this.#active).send(request, { signal })) {
-      if (event.type === 'token') pending.add(event.text);
+      if (event.type === 'token') {
+        thoughts.add(event.reasoning ?? '');
+        pending.add(event.text);
+      }
       if (isTerminal(event)) {
+        thoughts.flush();
         pending.flush();
         if (epoch === this.#epoch) this.#endAnswer(event, signal.aborted);
       }
@@ -323,6 +356,7 @@ export class Session {
   }
 
   #take(event: Event): void {
+    if (event.type === 'loaded') this.before = undefined;
     this.#step({ kind: 'event', event, nowMs: this.#given.nowMs() });
   }
 
@@ -333,35 +367,6 @@ export class Session {
     this.#controller = controller;
     this.#turn = this.#turn.then(() => (controller.signal.aborted ? undefined : work(controller.signal)));
     return this.#turn;
-  }
-}
-
-/** Text on its way to the view, handed over once a picture. */
-class PendingText {
-  #text = '';
-  readonly #write: (text: string) => void;
-  readonly #onNextFrame: (act: () => void) => void;
-
-  constructor(write: (text: string) => void, onNextFrame: (act: () => void) => void) {
-    this.#write = write;
-    this.#onNextFrame = onNextFrame;
-  }
-
-  add(text: string): void {
-    const first = this.#text === '';
-    this.#text += text;
-    if (first && text !== '') {
-      this.#onNextFrame(() => {
-        this.flush();
-      });
-    }
-  }
-
-  flush(): void {
-    if (this.#text === '') return;
-    const text = this.#text;
-    this.#text = '';
-    this.#write(text);
   }
 }
 

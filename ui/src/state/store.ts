@@ -53,7 +53,7 @@ function isPassage(stored: unknown): stored is Passage {
 
 function readMessage(stored: unknown, id: number): Message | undefined {
   if (typeof stored !== 'object' || stored === null) return undefined;
-  const { role, content, mode, state, stats, sources } = stored as Record<string, unknown>;
+  const { role, content, mode, state, stats, sources, reasoning } = stored as Record<string, unknown>;
   if (typeof content !== 'string') return undefined;
   if (role === 'user') {
     const kept = Array.isArray(sources) ? sources.filter(isPassage) : [];
@@ -62,7 +62,8 @@ function readMessage(stored: unknown, id: number): Message | undefined {
   if (role !== 'assistant') return undefined;
   // What was still being written when the page went away was cut off there.
   const ended: AnswerState = state === 'complete' || state === 'failed' ? state : 'stopped';
-  const message = { id, role, content, state: ended } as const;
+  const thoughts = typeof reasoning === 'string' ? { reasoning } : {};
+  const message = { id, role, content, state: ended, ...thoughts } as const;
   return typeof stats === 'object' && stats !== null ? { ...message, stats: stats as Done } : message;
 }
 

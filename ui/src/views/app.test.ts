@@ -55,6 +55,8 @@ beforeEach(async () => {
     side: 'native' as const,
     report: fakeReport(),
     answer: () => answer,
+    thoughts: 'Both are two.',
+    notice: 'It brings no template.',
     pause: () => held,
     failure: (request: Request) => (request.type === 'generate' ? failure : undefined),
   };
@@ -82,6 +84,29 @@ afterEach(async () => {
   document.body.replaceChildren();
 });
 
+describe('what a model says besides its answer', () => {
+  it('is folded away: its thoughts', async () => {
+    type('Two and two?');
+    press('Enter');
+    await settle();
+    const thoughts = find('message-reasoning');
+    expect(thoughts instanceof HTMLDetailsElement && !thoughts.open).toBe(true);
+    expect(thoughts.querySelector('summary')?.textContent).toBe('Thoughts');
+    expect(thoughts.querySelector('p')?.textContent).toBe('Both are two.');
+    expect(find('message-assistant').textContent).toContain('Good evening.');
+    type('Sure?');
+    press('Enter');
+    await settle();
+    const asked = links.native.requests.at(-1);
+    const prompt = asked?.type === 'generate' ? asked.prompt : undefined;
+    expect(prompt).toMatchObject({ messages: [{}, { content: 'Good evening.', reasoning: 'Both are two.' }, {}] });
+  });
+
+  it('stands above the talk: that it was not made for it', () => {
+    expect(find('model-notice').textContent).toBe('It brings no template.');
+  });
+});
+
 describe('the models', () => {
   const dialog = (): HTMLDialogElement | null => document.querySelector<HTMLDialogElement>('dialog[data-testid="model-panel"]');
 
@@ -96,7 +121,7 @@ describe('the models', () => {
     expect(dialog()?.open).toBe(true);
     expect(find('model-report').textContent).toContain('apache-2.0');
     expect(find('model-report').textContent).toContain('16.00 bits each');
-    expect(find('model-total').textContent).toBe('20.5 MB');
+    expect(find('model-total').textContent).toBe('19.6 MiB');
     expect(find('model-fit').dataset.fit).toBe('fits');
     expect(find('model-load').textContent.trim()).toBe('In use');
     expect(find('model-load').hasAttribute('disabled')).toBe(true);
@@ -109,7 +134,7 @@ describe('the models', () => {
     context.value = '4096';
     context.dispatchEvent(new Event('change', { bubbles: true }));
     await settle();
-    expect(find('model-total').textContent).toBe('23.6 MB');
+    expect(find('model-total').textContent).toBe('22.5 MiB');
     expect(find('model-fit').dataset.fit).toBe('too_large');
     expect(find('model-fit').textContent).toContain('1\u202f500 tokens of context would fit');
     expect(find('model-load').hasAttribute('disabled')).toBe(false);

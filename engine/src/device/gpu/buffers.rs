@@ -104,6 +104,16 @@ impl Buffers {
         kept.sum::<u64>() + Slots::assign(program).bytes()
     }
 
+    /// Bytes of all buffers, those that scratch tensors share counted once.
+    pub fn allocated_bytes(&self) -> u64 {
+        let buffers = self.tensors.iter().flat_map(|stored| match stored {
+            Stored::Whole(buffer) => vec![buffer],
+            Stored::Parts { parts, .. } => parts.iter().map(|part| &part.buffer).collect(),
+        });
+        let each_once: std::collections::HashSet<&wgpu::Buffer> = buffers.collect();
+        each_once.into_iter().map(wgpu::Buffer::size).sum()
+    }
+
     /// The buffer of a tensor that is not a matrix of weights.
     pub fn whole(&self, id: TensorId) -> Result<&wgpu::Buffer> {
         match self.tensors.get(id.0 as usize) {

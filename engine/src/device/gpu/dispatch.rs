@@ -2,11 +2,11 @@
 
 use super::{
     buffers::{Buffers, Part},
-    pipelines::Constants,
+    pipelines::{Constants, Pipelines},
     tuning::Tuning,
 };
 use crate::{
-    kernel::{Attend, Matmul, Matvec, Reading, Step, shader},
+    kernel::{Attend, Matmul, Matvec, Reading, Step, Variant, shader},
     plan::{Command, Program, TensorKind},
     tensor::{Format, TensorId},
 };
@@ -77,6 +77,13 @@ pub struct Sketch {
     pub storage: Vec<wgpu::Buffer>,
     /// Its workgroups.
     pub size: Size,
+}
+
+impl Sketch {
+    /// Which permutation of its shader it wants.
+    pub fn variant(&self, pipelines: &Pipelines) -> Variant {
+        pipelines.variant(self.kernel, self.format, self.reading)
+    }
 }
 
 /// The dispatches of a command: one, or one for each part of its weights.

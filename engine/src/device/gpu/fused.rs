@@ -34,6 +34,13 @@ impl Spare {
     }
 }
 
+impl Spare {
+    /// Bytes of all of it.
+    pub fn bytes(&self) -> u64 {
+        self.between.size() + self.partials.size()
+    }
+}
+
 /// One dispatch, or one for each part of a matrix that lies in several.
 pub fn of_matvec(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, matvec: &FusedMatvec) -> Vec<Sketch> {
     let Some(first) = matvec.matrices.first() else { return Vec::new() };

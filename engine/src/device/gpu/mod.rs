@@ -1,14 +1,19 @@
 //! A GPU through wgpu: the same code natively and in a browser.
 
 mod adapter;
+mod bandwidth;
 mod buffers;
+mod cache;
 mod dispatch;
 mod fault;
 mod fused;
 mod pipelines;
+mod profile;
 mod readback;
 mod replay;
 mod tuning;
+
+pub use bandwidth::MemoryProbe;
 
 use std::ops::Range;
 

@@ -90,6 +90,11 @@ pub struct GpuFetch {
 impl GpuFetch {
     /// Waits for the work that computes them, and for nothing that was queued behind it.
     pub async fn wait(self) -> Result<Vec<f32>> {
+        Ok(self.words().await?.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// The same, as they lie in memory.
+    async fn words(self) -> Result<Vec<u32>> {
         self.faults.check()?;
         let Some((buffer, receiver)) = self.mapping else { return Ok(Vec::new()) };
         if cfg!(not(target_arch = "wasm32")) {
@@ -107,13 +112,26 @@ impl GpuFetch {
         self.faults.check()?;
         mapped?;
         let view = buffer.get_mapped_range(..).map_err(|error| lost(error.to_string()))?;
-        // The view's bytes need not be aligned for F32.
-        let values = view.chunks_exact(4).map(bytemuck::pod_read_unaligned).collect();
+        let words = view.as_chunks::<4>().0.iter().map(|word| u32::from_le_bytes(*word)).collect();
         drop(view);
         buffer.unmap();
         self.staging.give(buffer);
-        Ok(values)
+        Ok(words)
     }
+}
+
+/// Copies words of a buffer to the host, after all work queued so far.
+pub async fn read_words(
+    device: &wgpu::Device,
+    queue: &wgpu::Queue,
+    buffer: &wgpu::Buffer,
+    words: Range<u64>,
+) -> Result<Vec<u32>> {
+    let staging = Staging::default();
+    let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("read-back") });
+    let copy = staging.copy(device, &mut encoder, buffer, words);
+    let submission = queue.submit([encoder.finish()]);
+    staging.fetch(device, &Faults::default(), copy, submission).words().await
 }
 
 /// Waits until the GPU has done what was queued. In a browser the event loop does that, and this returns at once.

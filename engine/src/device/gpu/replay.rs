@@ -41,10 +41,19 @@ struct ReadyPlan {
     dispatches: Vec<Dispatch>,
 }
 
+impl ReadyPlan {
+    /// The dispatches of a step.
+    fn needed(&self, step: Step) -> impl Iterator<Item = &Dispatch> {
+        self.dispatches.iter().filter(move |dispatch| dispatch.size.groups(step).is_some())
+    }
+}
+
 /// All plans of a program.
 pub struct Replay {
     plans: Vec<ReadyPlan>,
     step: wgpu::Buffer,
+    /// Of all plans' parameters, and of what fused commands need.
+    other_bytes: u64,
     ids: Option<wgpu::Buffer>,
 }
 
@@ -55,9 +64,16 @@ impl Replay {
         let spare = Spare::allocate(bench, fusion, tuning);
         let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| sketches(bench, &spare, tuning, plan, blocks);
         let sketches: Vec<Vec<Sketch>> = bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let wanted = sketches.iter().flatten().map(|sketch| (sketch.variant(pipelines), sketch.constants.clone()));
+            pipelines.compile_all(bench.device, wanted.collect());
+        }
         let mut plans = Vec::with_capacity(sketches.len());
+        let mut other_bytes = spare.bytes();
         for (plan, sketches) in bench.program.plans.iter().zip(sketches) {
             let params = params(bench, &sketches);
+            other_bytes += params.size();
             let dispatches = sketches
                 .into_iter()
                 .enumerate()
@@ -72,7 +88,7 @@ impl Replay {
             .map(crate::tensor::TensorId)
             .find(|id| bench.program.tensor(*id).kind == TensorKind::Tokens)
             .and_then(|id| bench.buffers.whole(id).ok().cloned());
-        Self { plans, step, ids }
+        Self { plans, step, other_bytes, ids }
     }
 
     /// Records the work's plans in one pass. Its step and its token numbers travel on the queue, in front of it.
@@ -86,6 +102,28 @@ impl Replay {
             dispatch.put(work.step, &mut pass);
         }
         Ok(())
+    }
+
+    /// The same with each dispatch in a pass of its own, which writes the timestamps that `writes` says.
+    pub fn record_apart<'a>(
+        &self,
+        queue: &wgpu::Queue,
+        encoder: &mut wgpu::CommandEncoder,
+        work: &Work<'_>,
+        writes: &dyn Fn(usize) -> Option<wgpu::ComputePassTimestampWrites<'a>>,
+    ) -> Result<()> {
+        let plans = self.begin(queue, work)?;
+        let dispatches = plans.iter().flat_map(|plan| plan.needed(work.step));
+        for (index, dispatch) in dispatches.enumerate() {
+            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes(index) };
+            dispatch.put(work.step, &mut encoder.begin_compute_pass(&descriptor));
+        }
+        Ok(())
+    }
+
+    /// Bytes of the buffers that are not tensors.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.step.size() + self.other_bytes
     }
 
     /// Checks a step and hands its numbers over.
@@ -109,9 +147,8 @@ impl Replay {
 
     /// The kernel of each dispatch of a step.
     pub fn kernels(&self, plan: usize, step: Step) -> Vec<Kernel> {
-        let dispatches = self.plans.get(plan).map_or(&[][..], |plan| &plan.dispatches);
-        let needed = dispatches.iter().filter(|dispatch| dispatch.size.groups(step).is_some());
-        needed.map(|dispatch| dispatch.kernel).collect()
+        let plan = self.plans.get(plan);
+        plan.map_or_else(Vec::new, |plan| plan.needed(step).map(|dispatch| dispatch.kernel).collect())
     }
 }
 
@@ -154,8 +191,7 @@ fn bind(
     step: &wgpu::Buffer,
     (params, offset): (&wgpu::Buffer, u64),
 ) -> Dispatch {
-    let variant = pipelines.variant(sketch.kernel, sketch.format, sketch.reading);
-    let compiled = pipelines.get(device, variant, &sketch.constants);
+    let compiled = pipelines.get(device, sketch.variant(pipelines), &sketch.constants);
     let params =
         wgpu::BufferBinding { buffer: params, offset, size: wgpu::BufferSize::new(PARAMS_STRIDE_BYTES as u64) };
     let entries: Vec<wgpu::BindGroupEntry<'_>> = [step.as_entire_binding(), wgpu::BindingResource::Buffer(params)]

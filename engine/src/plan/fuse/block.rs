@@ -172,10 +172,10 @@ impl<'a> Matcher<'a> {
         };
         let end = products.end + 1;
         let [first, second] = products.matrices[..] else { return None };
-        let is_plain = first.bias.is_none() && second.bias.is_none() && first.rows == second.rows;
+        let is_even = first.rows == second.rows;
         let inner = [products.inner.as_slice(), &products.outs].concat();
         let fits = params.columns == first.rows && *out != products.x && self.are_inner(&inner, from, end);
-        if !is_plain
+        if !is_even
             || products.outs != [*gate, *up]
             || !fits
             || !self.stackable.allows(&[first.weights, second.weights])

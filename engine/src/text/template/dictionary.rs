@@ -33,7 +33,7 @@ pub(super) fn value(json: &serde_json::Value) -> Value {
 
 /// A dictionary whose methods come before its entries: `schema.items` is a method, `schema['items']` an entry.
 #[derive(Debug)]
-struct Dictionary(DynObject);
+pub(super) struct Dictionary(DynObject);
 
 /// What Python's dictionaries have as attributes.
 const METHODS: [&str; 11] =

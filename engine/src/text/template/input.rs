@@ -24,6 +24,9 @@ pub struct ChatInput {
     pub tools: Option<Vec<Value>>,
     /// Documents to answer from, each as `{"title": "...", "text": "..."}`.
     pub documents: Option<Vec<Value>>,
+    /// The name of the model's template to take: "rag", ... None: "tool_use" where there are tools and the model has
+    /// one, otherwise "default".
+    pub template: Option<String>,
     /// Whether the text ends where the assistant begins to speak.
     pub add_generation_prompt: bool,
     /// Whether the last message is left open, for the model to continue it.
@@ -60,8 +63,10 @@ impl ChatInput {
             messages: all(&self.messages),
             tools: self.tools.as_ref().map(all),
             documents: self.documents.as_ref().map(all),
+            template: self.template.clone(),
+            add_generation_prompt: self.add_generation_prompt,
+            continue_final_message: self.continue_final_message,
             variables,
-            ..*self
         }
     }
 

@@ -115,7 +115,7 @@ fn generator(values: Vec<Value>) -> Value {
 
 /// Values that have no length before they are gone through.
 #[derive(Debug)]
-struct Generator(Vec<Value>);
+pub(super) struct Generator(pub(super) Vec<Value>);
 
 impl Object for Generator {
     fn repr(self: &Arc<Self>) -> ObjectRepr {

@@ -2,26 +2,33 @@
 
 use std::ops::Range;
 
+use super::kept;
+
 /// The filter that a loop's sequence passes through; see [`super::python`].
 pub(super) const EACH: &str = "each__";
 /// The filter for texts that are joined with others after they were declared safe.
 pub(super) const SAFE: &str = "safe__";
 
-/// Rewrites three things: `{% generation %}` becomes a block that does nothing but what any block does, which is to
-/// trim the spaces around it and to keep what is set inside it; what a loop goes over passes through [`EACH`]; and
-/// `safe` becomes [`SAFE`] where texts are joined.
+/// Where the next tag, comment or lone brace begins and ends. What is never closed is for the template engine to
+/// complain about.
+pub(super) fn next_tag(source: &str) -> Option<(usize, usize)> {
+    let start = source.find('{')?;
+    let end = match &source.as_bytes()[start + 1..] {
+        [b'#', ..] => source[start..].find("#}").map(|end| start + end + 2),
+        [b'%', ..] => tag_end(source, start, "%}"),
+        [b'{', ..] => tag_end(source, start, "}}"),
+        _ => Some(start + 1),
+    };
+    Some((start, end?))
+}
+
+/// Rewrites four things: `{% generation %}` becomes a block that does nothing but what any block does, which is to
+/// trim the spaces around it and to keep what is set inside it; what a loop goes over passes through [`EACH`];
+/// `safe` becomes [`SAFE`] where texts are joined; and what is [kept](super::kept) is looked at first.
 pub(super) fn rewritten(source: &str) -> String {
     let mut result = String::with_capacity(source.len() + 64);
     let mut rest = source;
-    while let Some(start) = rest.find('{') {
-        let end = match &rest.as_bytes()[start + 1..] {
-            [b'#', ..] => rest[start..].find("#}").map(|end| start + end + 2),
-            [b'%', ..] => tag_end(rest, start, "%}"),
-            [b'{', ..] => tag_end(rest, start, "}}"),
-            _ => Some(start + 1),
-        };
-        // What is never closed is for the template engine to complain about.
-        let Some(end) = end else { break };
+    while let Some((start, end)) = next_tag(rest) {
         let tag = &rest[start..end];
         result.push_str(&rest[..start]);
         rest = &rest[end..];
@@ -44,7 +51,7 @@ pub(super) fn rewritten(source: &str) -> String {
 }
 
 /// The first word of a block.
-fn tag_word(tag: &str) -> &str {
+pub(super) fn tag_word(tag: &str) -> &str {
     let inside = tag.trim_start_matches("{%").trim_start_matches(['-', '+']).trim_start();
     let end = inside.find(|character: char| !character.is_alphanumeric() && character != '_').unwrap_or(inside.len());
     &inside[..end]
@@ -54,7 +61,9 @@ fn rewritten_block(tag: &str, word: &str) -> String {
     match word {
         "generation" => tag.replacen("generation", "with", 1),
         "endgeneration" => tag.replacen("endgeneration", "endwith", 1),
-        "for" => with_checked_loop(tag),
+        "for" => with_checked_loop(tag) + &kept::after_loop(tag),
+        "set" => kept::in_set(&with_joined_safe(tag)),
+        "macro" | "call" => with_joined_safe(tag) + &kept::after_parameters(tag),
         _ => with_joined_safe(tag),
     }
 }
@@ -108,7 +117,7 @@ fn tag_end(source: &str, start: usize, mark: &str) -> Option<usize> {
 }
 
 /// The characters outside quoted texts.
-fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
+pub(super) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut quote = None;
     let mut is_escaped = false;
     text.char_indices().filter(move |(_, character)| {
@@ -125,7 +134,7 @@ fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
 }
 
 /// The words of a tag that stand outside texts and brackets.
-fn outer_words(tag: &str) -> Vec<(Range<usize>, &str)> {
+pub(super) fn outer_words(tag: &str) -> Vec<(Range<usize>, &str)> {
     let mut depth = 0usize;
     let outer = outside_strings(&tag[1..]).map(|(place, character)| (place + 1, character)).filter(|(_, character)| {
         match character {
@@ -166,7 +175,7 @@ mod tests {
             ("{{ 'a'|safe + b }}{{ c | safe }}", "{{ 'a'|safe__ + b }}{{ c | safe }}"),
             ("{{ ' + |safe' }} {# {% for a in b %} #}", "{{ ' + |safe' }} {# {% for a in b %} #}"),
             ("{% raw %}{% for a in b %}{% endraw %}", "{% raw %}{% for a in b %}{% endraw %}"),
-            ("{{ {'a': {'b': '}}'}} }}{% set x = '%}' %}", "{{ {'a': {'b': '}}'}} }}{% set x = '%}' %}"),
+            ("{{ {'a': {'b': '}}'}} }}{% set x = '%}' %}", "{{ {'a': {'b': '}}'}} }}{% set x = ( '%}' )|kept__ %}"),
             ("{ {% for", "{ {% for"),
             ("{{ \"\\\"|safe\" }} {", "{{ \"\\\"|safe\" }} {"),
         ] {

@@ -24,7 +24,7 @@ pub(super) fn grammar(
     check_tools(tools, choice)?;
     let is_wanted = |tool: &&ToolDefinition| !matches!(choice, ToolChoice::Named(name) if *name != tool.name);
     let wanted: Vec<&ToolDefinition> = tools.iter().filter(is_wanted).collect();
-    let mut lark = Lark { syntax, tokenizer, text: String::new() };
+    let mut lark = Lark { tokenizer, text: String::new() };
     let calls: Vec<String> = (0..wanted.len()).map(|index| format!("call{index}")).collect();
     if calls.is_empty() {
         return Err(Error::invalid("tool_choice", "is required, but there are no tools"));
@@ -34,13 +34,16 @@ pub(super) fn grammar(
         match &syntax.0.shape {
             Shape::Json { written } | Shape::Named { written, .. } => lark.call(index, tool, written),
             Shape::Tagged { written, .. } => lark.tagged(index, tool, written),
+            Shape::Quoted { close, head, quote } => {
+                let before = format!("{}{head}{}{{", syntax.0.opens.first().unwrap_or(&""), tool.name);
+                lark.quoted(index, tool, &before, close, quote);
+            }
         }
     }
     Ok(lark.text)
 }
 
 struct Lark<'a> {
-    syntax: ToolSyntax,
     tokenizer: &'a Tokenizer,
     text: String,
 }
@@ -70,16 +73,7 @@ impl Lark<'_> {
             let form = match choices {
                 Some(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "),
                 None if is_text => plain_text(property),
-                None => {
-                    let mut inner = property.clone();
-                    // References lead into the whole schema.
-                    for definitions in ["$defs", "definitions"] {
-                        if let (Some(fields), Some(given)) = (inner.as_object_mut(), schema.get(definitions)) {
-                            fields.entry(definitions).or_insert_with(|| given.clone());
-                        }
-                    }
-                    format!("%json {inner}")
-                }
+                None => format!("%json {}", with_definitions(property, &schema)),
             };
             let _ = writeln!(self.text, "{value}: {form}");
         }
@@ -87,17 +81,49 @@ impl Lark<'_> {
         let _ = writeln!(self.text, "call{index}: {rule} {end}");
     }
 
-    /// A text in Lark; marks that are special tokens stand for themselves.
+    /// Keys in their order, with commas between those that are there: after each, what may follow.
+    fn quoted(&mut self, index: usize, tool: &ToolDefinition, before: &str, close: &str, quote: &str) {
+        let schema = parameters(tool);
+        let is_required =
+            |key: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|name| name == key));
+        let properties: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+        let quote = self.literal(quote);
+        for (position, (key, property)) in properties.iter().enumerate() {
+            let is_text = read::is_string(Some(tool), key);
+            let form = match property["enum"].as_array().filter(|_| is_text) {
+                Some(values) => {
+                    format!("{quote} ({}) {quote}", values.iter().map(Value::to_string).collect::<Vec<_>>().join(" | "))
+                }
+                None if is_text => {
+                    format!("{quote} text{index}_{position} {quote}\ntext{index}_{position}: {}", plain_text(property))
+                }
+                None => format!("%json {}", with_definitions(property, &schema)),
+            };
+            let key = self.literal(&format!("{key}:"));
+            let _ = writeln!(self.text, "value{index}_{position}: {form}");
+            let _ = writeln!(self.text, "pair{index}_{position}: {key} value{index}_{position}");
+        }
+        // rest_n: the pairs from n on, each behind a comma. first_n: the same where none came before.
+        let count = properties.len();
+        let _ = writeln!(self.text, "rest{index}_{count}: \"\"\nfirst{index}_{count}: \"\"");
+        for (position, (key, _)) in properties.iter().enumerate().rev() {
+            let next = position + 1;
+            let skip = |rule: &str| if is_required(key) { String::new() } else { format!(" | {rule}{index}_{next}") };
+            let (rest, first) = (skip("rest"), skip("first"));
+            let _ =
+                writeln!(self.text, "rest{index}_{position}: \",\" pair{index}_{position} rest{index}_{next}{rest}");
+            let _ = writeln!(self.text, "first{index}_{position}: pair{index}_{position} rest{index}_{next}{first}");
+        }
+        let (before, after) = (self.literal(before), self.literal(&format!("}}{close}")));
+        let _ = writeln!(self.text, "call{index}: {before} first{index}_0 {after}");
+    }
+
+    /// A text in Lark; special tokens in it stand for themselves.
     fn literal(&self, text: &str) -> String {
-        let mut marks: Vec<&str> = self.syntax.marks().collect();
-        marks.sort_unstable_by_key(|mark| usize::MAX - mark.len());
-        let special = |mark: &str| self.tokenizer.id_of(mark).filter(|id| self.tokenizer.is_special(*id));
         let (mut parts, mut plain, mut rest) = (Vec::new(), String::new(), text);
         while let Some(letter) = rest.chars().next() {
-            let mark = marks
-                .iter()
-                .find_map(|mark| rest.starts_with(mark).then(|| special(mark).map(|id| (mark.len(), id)))?);
-            match mark {
+            let mark = self.tokenizer.special_at(rest);
+            match mark.and_then(|mark| Some((mark.len(), self.tokenizer.id_of(mark)?))) {
                 Some((length, id)) => {
                     if !plain.is_empty() {
                         parts.push(json!(std::mem::take(&mut plain)).to_string());
@@ -116,6 +142,17 @@ impl Lark<'_> {
         }
         parts.join(" ")
     }
+}
+
+/// A part of a schema on its own. References lead into the whole.
+fn with_definitions(part: &Value, schema: &Value) -> Value {
+    let mut inner = part.clone();
+    for definitions in ["$defs", "definitions"] {
+        if let (Some(fields), Some(given)) = (inner.as_object_mut(), schema.get(definitions)) {
+            fields.entry(definitions).or_insert_with(|| given.clone());
+        }
+    }
+    inner
 }
 
 /// The form of a text that stands between tags as it is, and so ends where a tag begins.

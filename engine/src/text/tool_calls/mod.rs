@@ -7,12 +7,13 @@
 mod grammar;
 mod messages;
 mod parser;
+mod quoted;
 mod read;
 mod table;
 
 pub(super) use messages::message;
 pub use messages::{definitions, with_arguments_as_text};
-pub use parser::{Piece, ToolCallParser};
+pub use parser::{Call, Piece, ToolCallParser};
 
 use self::table::{LLAMA, SYNTAXES, Shape, Syntax};
 use super::Tokenizer;
@@ -45,8 +46,8 @@ impl ToolSyntax {
 
     /// Special tokens that are part of calls: text must show them, or the parser would not see them.
     pub fn special_tokens(self, tokenizer: &Tokenizer) -> Vec<u32> {
-        let ids = self.marks().filter_map(|mark| tokenizer.id_of(mark));
-        ids.filter(|id| tokenizer.is_special(*id) && !tokenizer.end_of_turn().contains(id)).collect()
+        let ids = self.marks().flat_map(|mark| tokenizer.specials_in(mark));
+        ids.filter(|id| !tokenizer.end_of_turn().contains(id)).collect()
     }
 
     /// The Lark grammar of an answer that is one call of one of these tools.
@@ -54,14 +55,15 @@ impl ToolSyntax {
         grammar::grammar(self, tools, choice, tokenizer)
     }
 
-    /// All that may be a token of its own, the longest first.
+    /// All in which there may be special tokens.
     fn marks(self) -> impl Iterator<Item = &'static str> {
-        let (head, id) = match &self.0.shape {
+        let (one, other) = match &self.0.shape {
             Shape::Named { head, id, .. } => (Some(*head), id.as_ref().map(|id| id.mark)),
-            _ => (None, None),
+            Shape::Quoted { close, quote, .. } => (Some(*close), Some(*quote)),
+            Shape::Tagged { close, .. } => (Some(*close), None),
+            Shape::Json { .. } => (None, None),
         };
-        let around = self.0.opens.iter().chain(self.0.silent).copied();
-        around.chain(head).chain(id).filter(|mark| mark.len() > 1)
+        self.0.opens.iter().chain(self.0.silent).copied().chain(one).chain(other)
     }
 }
 

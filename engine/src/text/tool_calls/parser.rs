@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::{
-    ToolSyntax, read,
+    ToolSyntax, quoted, read,
     table::{Shape, Start, Syntax},
 };
-use crate::protocol::ToolDefinition;
+use crate::{protocol::ToolDefinition, text::partial::begun};
 
 /// Bytes of a name and what stands around it; what is longer is no call.
 const LABEL_BYTES_MAX: usize = 512;
@@ -152,7 +152,7 @@ impl ToolCallParser {
     fn is_fenced(&self) -> bool {
         match &self.syntax.shape {
             Shape::Json { written } | Shape::Named { written, .. } => written.2.contains("```"),
-            Shape::Tagged { .. } => false,
+            Shape::Tagged { .. } | Shape::Quoted { .. } => false,
         }
     }
 
@@ -184,7 +184,7 @@ impl ToolCallParser {
 
     fn call(&mut self, mut inside: Inside, pieces: &mut Vec<Piece>) -> bool {
         let verdict = match &self.syntax.shape {
-            Shape::Tagged { close, .. } => self.tagged(close, &mut inside),
+            Shape::Tagged { close, .. } | Shape::Quoted { close, .. } => self.closed(close, &mut inside),
             Shape::Json { .. } => self.json(None, &mut inside),
             Shape::Named { head, .. } => self.json(Some(head), &mut inside),
         };
@@ -210,13 +210,18 @@ impl ToolCallParser {
         true
     }
 
-    fn tagged(&self, close: &str, inside: &mut Inside) -> Verdict {
+    /// A call that ends with a mark.
+    fn closed(&self, close: &str, inside: &mut Inside) -> Verdict {
         let Some(at) = self.held[inside.scanned..].find(close).map(|at| at + inside.scanned) else {
             inside.scanned = self.held.floor_char_boundary(self.held.len().saturating_sub(close.len()));
             return Verdict::More;
         };
-        let Shape::Tagged { tags, .. } = &self.syntax.shape else { return Verdict::Text(at) };
-        match read::tagged(&self.held[..at], tags, &self.tools) {
+        let calls = match &self.syntax.shape {
+            Shape::Tagged { tags, .. } => read::tagged(&self.held[..at], tags, &self.tools),
+            Shape::Quoted { head, quote, .. } => quoted::call(&self.held[..at], head, quote).map(|call| vec![call]),
+            _ => None,
+        };
+        match calls {
             Some(calls) => Verdict::Whole(calls, at + close.len()),
             None => Verdict::Text(at + close.len()),
         }
@@ -297,12 +302,6 @@ fn scan(held: &str, inside: &mut Inside) -> Option<usize> {
         }
     }
     None
-}
-
-/// How many bytes at the end of a text may be the beginning of a mark.
-fn begun(text: &str, mark: &str) -> usize {
-    let starts = mark.char_indices().map(|(at, _)| at).skip(1);
-    starts.filter(|length| text.ends_with(&mark[..*length])).max().unwrap_or(0)
 }
 
 /// Adds text, to the text before it if there is some.

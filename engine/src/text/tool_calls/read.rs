@@ -74,6 +74,10 @@ pub(super) fn named(label: &str, prelude: &str, json: &str, id: Option<&Id>) -> 
             name = rest;
         }
     }
+    // gpt-oss names the channel and the content's type behind the function.
+    for rest in ["<|channel|>", "<|constrain|>", " json", " code"] {
+        name = name.split(rest).next().unwrap_or(name).trim_end();
+    }
     let is_name = !name.is_empty() && name.len() <= 256 && !name.contains(char::is_whitespace);
     let arguments = serde_json::from_str(json).ok()?;
     is_name.then(|| Call { id: id_text, name: name.to_owned(), arguments: unpacked(arguments) })

@@ -33,6 +33,8 @@ pub(super) enum Shape {
     Named { head: &'static str, id: Option<Id>, written: Written },
     /// Names and values between tags, up to `close`.
     Tagged { close: &'static str, tags: Tags, written: WrittenTags },
+    /// `head`, a name, and an object whose texts stand between `quote`s and whose keys stand bare, up to `close`.
+    Quoted { close: &'static str, head: &'static str, quote: &'static str },
 }
 
 #[derive(Debug)]
@@ -70,7 +72,28 @@ pub(super) struct WrittenTags {
 const PARAMETER_TAGS: Tags = Tags { name: ("<function=", ">"), key: ("<parameter=", ">"), value: ("", "</parameter>") };
 
 /// The first whose evidence a template shows is taken, so the special stand before the general.
-pub(super) const SYNTAXES: [Syntax; 21] = [
+pub(super) const SYNTAXES: [Syntax; 23] = [
+    // The recipient stands before the channel or behind it.
+    Syntax {
+        name: "gpt-oss",
+        evidence: &["<|start|>assistant to=", "<|channel|>commentary"],
+        opens: &["<|channel|>commentary to=functions.", " to=functions.", "to=functions."],
+        silent: &[],
+        start: Start::Text,
+        shape: Shape::Named {
+            head: "<|message|>",
+            id: None,
+            written: Written(" to=functions.", "<|channel|>commentary json<|message|>", ""),
+        },
+    },
+    Syntax {
+        name: "Gemma 4",
+        evidence: &["<|tool_call>call:", "<tool_call|>", "<|\"|>"],
+        opens: &["<|tool_call>"],
+        silent: &["<|tool_response>"],
+        start: Start::Text,
+        shape: Shape::Quoted { close: "<tool_call|>", head: "call:", quote: "<|\"|>" },
+    },
     Syntax {
         name: "DeepSeek V3.2",
         evidence: &["｜DSML｜", "invoke name="],

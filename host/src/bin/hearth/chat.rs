@@ -7,9 +7,9 @@ use hearth_host::EngineHandle;
 use rustyline::{DefaultEditor, error::ReadlineError};
 
 use crate::{
-    args::{Chat, Complete, Generation, Global},
+    args::{Chat, Complete, Generation, Global, Reasoning},
     output::{Output, Stop, count},
-    session::{generate, load, summary},
+    session::{Said, generate, load, summary},
 };
 
 const HELP: &str = "\
@@ -36,13 +36,65 @@ pub fn chat(engine: &EngineHandle, chat: &Chat, global: &Global, output: &Output
         ..request_of(&chat.generation)?
     };
     let loaded = load(engine, global, output)?;
+    if let Some(notice) = &loaded.notice {
+        output.warning(notice);
+    }
     match prompt {
         None => converse(engine, chat, &base, &loaded, output),
         Some(prompt) => {
             let mut messages = opening(chat);
             messages.push(ChatMessage::new(Role::User, prompt));
-            answer(engine, GenerateRequest { prompt: Prompt::Chat { messages }, ..base }, output)
+            let request = GenerateRequest { prompt: Prompt::Chat { messages }, ..base };
+            answer(engine, request, Voice::new(output, chat.reasoning), output)
         }
+    }
+}
+
+/// Prints what a model says as it comes, and what it thinks beside it.
+struct Voice<'a> {
+    output: &'a Output,
+    has_thoughts: bool,
+    is_thinking: bool,
+    is_line_open: bool,
+}
+
+impl<'a> Voice<'a> {
+    fn new(output: &'a Output, reasoning: Reasoning) -> Self {
+        let has_thoughts = match reasoning {
+            Reasoning::Auto => output.has_reader(),
+            Reasoning::Show => true,
+            Reasoning::Hide => false,
+        };
+        Self { output, has_thoughts, is_thinking: false, is_line_open: false }
+    }
+
+    fn say(&mut self, said: Said<'_>) -> Result<(), Stop> {
+        match said {
+            Said::Thought(thought) if self.has_thoughts => {
+                self.is_thinking = true;
+                self.output.thought(thought);
+                Ok(())
+            }
+            Said::Thought(_) | Said::Text("") => Ok(()),
+            Said::Text(text) => {
+                self.end_thought();
+                self.is_line_open = !text.ends_with('\n');
+                self.output.text(text)
+            }
+        }
+    }
+
+    /// An empty line parts thoughts from the answer.
+    fn end_thought(&mut self) {
+        if std::mem::take(&mut self.is_thinking) {
+            self.output.thought("\n\n");
+        }
+    }
+
+    /// The rest of the terminal begins on a line of its own.
+    fn end(mut self) -> Result<(), Stop> {
+        self.end_thought();
+        if self.is_line_open { self.output.text("\n") } else { Ok(()) }
     }
 }
 
@@ -51,20 +103,15 @@ pub fn complete(engine: &EngineHandle, complete: &Complete, global: &Global, out
     let text = text_of(&complete.prompt)?;
     let base = request_of(&complete.generation)?;
     load(engine, global, output)?;
-    answer(engine, GenerateRequest { prompt: Prompt::Text { text }, ..base }, output)
+    let voice = Voice::new(output, Reasoning::Hide);
+    answer(engine, GenerateRequest { prompt: Prompt::Text { text }, ..base }, voice, output)
 }
 
 /// One answer, printed as it comes, with a line about how it went.
-fn answer(engine: &EngineHandle, request: GenerateRequest, output: &Output) -> Result<(), Stop> {
-    let mut is_line_open = false;
+fn answer(engine: &EngineHandle, request: GenerateRequest, mut voice: Voice<'_>, output: &Output) -> Result<(), Stop> {
     let has_form = request.constraint.is_some();
-    let outcome = generate(engine, Request::Generate(request), output, |text| {
-        is_line_open = if text.is_empty() { is_line_open } else { !text.ends_with('\n') };
-        output.text(text)
-    });
-    if is_line_open {
-        output.text("\n")?;
-    }
+    let outcome = generate(engine, Request::Generate(request), output, |said| voice.say(said));
+    voice.end()?;
     let done = outcome?;
     output.remark(&summary(&done));
     conclude(&done, has_form, output)
@@ -136,7 +183,7 @@ fn converse(
             said => {
                 // Only for the arrow keys; it is kept nowhere.
                 let _ = editor.add_history_entry(said);
-                turn(engine, base, &mut messages, said, output)?;
+                turn(engine, base, &mut messages, said, Voice::new(output, chat.reasoning), output)?;
             }
         }
     }
@@ -147,21 +194,27 @@ fn turn(
     engine: &EngineHandle,
     base: &GenerateRequest,
     messages: &mut Vec<ChatMessage>,
-    said: &str,
+    question: &str,
+    mut voice: Voice<'_>,
     output: &Output,
 ) -> Result<(), Stop> {
-    messages.push(ChatMessage::new(Role::User, said));
-    let mut content = String::new();
+    messages.push(ChatMessage::new(Role::User, question));
+    let (mut content, mut reasoning) = (String::new(), String::new());
     let request = GenerateRequest { prompt: Prompt::Chat { messages: messages.clone() }, ..base.clone() };
-    let outcome = generate(engine, Request::Generate(request), output, |text| {
-        content.push_str(text);
-        output.text(text)
+    let outcome = generate(engine, Request::Generate(request), output, |said| {
+        match said {
+            Said::Text(text) => content.push_str(text),
+            Said::Thought(thought) => reasoning.push_str(thought),
+        }
+        voice.say(said)
     });
-    output.text("\n")?;
+    voice.end()?;
     match outcome {
         Ok(done) => {
             output.remark(&summary(&done));
-            messages.push(ChatMessage::new(Role::Assistant, content));
+            // Whether earlier thoughts are read again is the template's affair.
+            let reasoning = Some(reasoning).filter(|thoughts| !thoughts.is_empty());
+            messages.push(ChatMessage { reasoning, ..ChatMessage::new(Role::Assistant, content) });
         }
         // The model is still there: the person can shorten the question or begin anew.
         Err(Stop::Failed(failure)) => {

@@ -99,7 +99,9 @@ fn sizes(report: &ModelReport) -> String {
 }
 
 fn template(report: &ModelReport) -> String {
-    let Some(template) = report.template else { return "none; `complete` continues texts without one".to_owned() };
+    let Some(template) = report.template else {
+        return "none; `chat` writes its turns as User: and Assistant:".to_owned();
+    };
     let known = [
         (template.has_system, "standing instructions"),
         (template.has_tools, "tools"),

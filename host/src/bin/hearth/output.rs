@@ -120,6 +120,17 @@ impl Output {
         }
     }
 
+    /// Whether a person sees what is said beside the result.
+    pub fn has_reader(&self) -> bool {
+        self.has_progress
+    }
+
+    /// What the model thinks: beside the result, which it is no part of.
+    pub fn thought(&self, text: &str) {
+        let text = text.replace(is_unsafe, "");
+        aside(&if self.has_progress { format!("\x1b[2m{text}\x1b[0m") } else { text });
+    }
+
     /// Says what failed and what can be done.
     pub fn failure(&self, failure: &Failure) {
         self.end_progress();

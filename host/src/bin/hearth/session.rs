@@ -55,7 +55,8 @@ pub fn load(engine: &EngineHandle, global: &Global, output: &Output) -> Result<L
     }
 }
 
-fn loading_line(model: &str, loading: &Loading) -> String {
+/// How far a loading is, in a line for a person.
+pub fn loading_line(model: &str, loading: &Loading) -> String {
     let seconds = loading.elapsed_ms / 1000.0;
     let (done, total) = (bytes(loading.done_bytes), bytes(loading.total_bytes));
     match loading.stage {
@@ -65,23 +66,33 @@ fn loading_line(model: &str, loading: &Loading) -> String {
     }
 }
 
-/// Generates, and gives each token's text to `on_text`; with `--json` prints the events instead.
+/// What a model says.
+#[derive(Clone, Copy)]
+pub enum Said<'a> {
+    /// A part of its answer.
+    Text(&'a str),
+    /// A part of what it thinks before.
+    Thought(&'a str),
+}
+
+/// Generates, and gives what is said to `on_said`; with `--json` prints the events instead.
 pub fn generate(
     engine: &EngineHandle,
     generation: Request,
     output: &Output,
-    mut on_text: impl FnMut(&str) -> Result<(), Stop>,
+    mut on_said: impl FnMut(Said<'_>) -> Result<(), Stop>,
 ) -> Result<Done, Stop> {
     let last = request(engine, generation, |event| match event {
         Event::Token { .. } if output.json => output.json(event),
-        Event::Token { text, .. } => {
+        Event::Token { text, reasoning, .. } => {
             output.end_progress();
-            on_text(text)
+            reasoning.as_deref().map_or(Ok(()), |thought| on_said(Said::Thought(thought)))?;
+            on_said(Said::Text(text))
         }
         Event::ToolCall { .. } if output.json => output.json(event),
         Event::ToolCall { name, arguments, .. } => {
             output.end_progress();
-            on_text(&format!("{}\n", serde_json::json!({ "name": name, "arguments": arguments })))
+            on_said(Said::Text(&format!("{}\n", serde_json::json!({ "name": name, "arguments": arguments }))))
         }
         Event::Prefilled { .. } if output.json && output.verbose => output.json(event),
         Event::Prefilled { done_tokens, prompt_tokens } if done_tokens < prompt_tokens => {
