@@ -210,8 +210,8 @@ describe('models of a person’s own, in the page', () => {
     await page.picture('models-refused');
     await models.chooseFolder(await twoModels(place, 'two'));
     await models.refusal(/choose one of their files instead: one\.gguf, two\.gguf/);
-    await models.drop([bad.text]);
-    await models.refusal(/\.gguf file/);
+    await models.drop([bad.cut]);
+    await models.refusal(/cut\.gguf is cut short/);
     assert.deepEqual(await models.names(), own);
   });
 
