@@ -71,8 +71,13 @@ impl Attend {
         [self.params.heads / self.heads_each(), splits, 1]
     }
 
-    /// Elements of what the pieces leave for `attend_combine`.
-    pub fn partial_elements(&self, splits_max: u32) -> u64 {
-        u64::from(splits_max) * u64::from(self.params.heads) * (u64::from(self.params.head_dim) + 4)
+    /// Elements of what the pieces leave for `attend_combine`, with the whole context in use.
+    pub fn partial_elements(&self, split_keys: u32, splits_max: u32) -> u64 {
+        let last = Step { position: self.params.context.saturating_sub(1), tokens: 1 };
+        let pieces = match self.splits(last, split_keys, splits_max) {
+            1 => 0,
+            pieces => pieces,
+        };
+        u64::from(pieces) * u64::from(self.params.heads) * (u64::from(self.params.head_dim) + 4)
     }
 }

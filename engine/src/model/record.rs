@@ -60,6 +60,8 @@ pub struct Model {
     pub choice: TensorId,
     /// What [`PlanIndex::Shortlist`] found: see [`crate::kernel::Shortlist`].
     pub shortlist: TensorId,
+    /// What both of them look at.
+    pub peaks: TensorId,
 }
 
 impl Model {
@@ -83,13 +85,13 @@ impl Model {
         recorder.weights.check_all_read()?;
         recorder.plan("decode", 1, false, &shared);
         recorder.plan("prefill", PREFILL_TOKENS_MAX, false, &shared);
-        let (choice, shortlist) = recorder.choices(&shared);
+        let [choice, shortlist, peaks] = recorder.choices(&shared);
         if scoring {
             recorder.plan("score", SCORE_TOKENS_MAX, true, &shared);
         }
         let Recorder { program, weights: Weights { loads, states, .. }, .. } = recorder;
         let logits = shared.logits;
-        Ok(Self { program, context_tokens, weights: loads, states, logits, choice, shortlist, config })
+        Ok(Self { program, context_tokens, weights: loads, states, logits, choice, shortlist, peaks, config })
     }
 
     /// Bytes of the caches.

@@ -80,10 +80,10 @@ impl Fusion {
     }
 
     /// The most elements that pieces of the context leave behind.
-    pub fn partial_elements(&self, splits_max: u32) -> u64 {
+    pub fn partial_elements(&self, split_keys: u32, splits_max: u32) -> u64 {
         let fused = self.plans.iter().flatten().flat_map(|block| &block.fused);
         let attends = fused.filter_map(|fused| if let Fused::Attend(attend) = fused { Some(attend) } else { None });
-        attends.map(|attend| attend.partial_elements(splits_max)).max().unwrap_or(0)
+        attends.map(|attend| attend.partial_elements(split_keys, splits_max)).max().unwrap_or(0)
     }
 }
 

@@ -27,9 +27,10 @@ pub struct Spare {
 impl Spare {
     /// As much as the fusion needs.
     pub fn allocate(bench: &Bench<'_>, fusion: &Fusion, tuning: Tuning) -> Self {
+        let partials = fusion.partial_elements(tuning.split_keys, tuning.splits_max);
         Self {
             between: buffers::storage(bench.device, "between", u64::from(fusion.between_elements) * 4),
-            partials: buffers::storage(bench.device, "partials", fusion.partial_elements(tuning.splits_max) * 4),
+            partials: buffers::storage(bench.device, "partials", partials * 4),
         }
     }
 }

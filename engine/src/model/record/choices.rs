@@ -17,8 +17,8 @@ pub const SHORTLIST_TOKENS_MIN: u32 = 64;
 pub const SHORTLIST_TOKENS_MAX: u32 = 256;
 
 impl Recorder<'_> {
-    /// The plans that follow those that compute logits: where the choice is, and the short list.
-    pub(super) fn choices(&mut self, shared: &Shared) -> (TensorId, TensorId) {
+    /// The plans that follow those that compute logits: where the choice is, the short list, and the peaks.
+    pub(super) fn choices(&mut self, shared: &Shared) -> [TensorId; 3] {
         let (x, columns) = (shared.logits, self.config.vocab_size);
         let mut state = |label: &str, rows: u32| self.program.declare(label, TensorKind::State, rows.into(), 2);
         let peaks = state("peaks", PEAKS);
@@ -33,6 +33,6 @@ impl Recorder<'_> {
             let commands = vec![of_peaks.clone(), last];
             self.program.plans.push(Plan { name: name.into(), tokens_max: PREFILL_TOKENS_MAX, commands });
         }
-        (choice, list)
+        [choice, list, peaks]
     }
 }
