@@ -110,7 +110,9 @@ impl Buffers {
             Stored::Whole(buffer) => vec![buffer],
             Stored::Parts { parts, .. } => parts.iter().map(|part| &part.buffer).collect(),
         });
-        let each_once: std::collections::HashSet<&wgpu::Buffer> = buffers.collect();
+        let mut each_once: Vec<&wgpu::Buffer> = buffers.collect();
+        each_once.sort_unstable();
+        each_once.dedup();
         each_once.into_iter().map(wgpu::Buffer::size).sum()
     }
 
