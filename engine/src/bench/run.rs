@@ -29,8 +29,8 @@ pub trait Host {
     fn progress(&mut self, progress: Benching);
 }
 
-/// How much memory a probe moves at most: no cache holds half of it, and no machine that holds a model is short of it.
-const PROBE_BYTES_MAX: u64 = 512 << 20;
+/// How much memory a probe moves at most, and twice that it takes: more than caches hold, and less than models take.
+const PROBE_BYTES_MAX: u64 = 256 << 20;
 /// And at least.
 const PROBE_BYTES_MIN: u64 = 4 << 20;
 /// A measurement of memory takes at least so long, so that starting it does not count.
