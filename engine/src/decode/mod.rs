@@ -1,5 +1,6 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
+mod choosing;
 #[cfg(feature = "structured")]
 mod constraint;
 #[cfg(not(feature = "structured"))]
@@ -13,6 +14,7 @@ mod score;
 mod session;
 mod stop;
 
+pub use choosing::Choosing;
 pub use constraint::{Grammars, TokenMask};
 pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};

@@ -128,6 +128,11 @@ impl CpuDevice {
         Ok(())
     }
 
+    /// The token number that a plan chose last.
+    pub fn chosen(&self) -> Vec<u32> {
+        self.storage.ids.iter().copied().take(1).collect()
+    }
+
     /// Reads elements of a state or a scratch tensor.
     pub fn read(&self, id: TensorId, elements: Range<u64>) -> Result<Vec<f32>> {
         self.storage.read(id, elements)

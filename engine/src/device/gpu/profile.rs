@@ -4,7 +4,7 @@
 use super::{GpuDevice, readback};
 use crate::{
     Result,
-    device::Timed,
+    device::{Ids, Timed, Work},
     kernel::{Step, shader::Kernel},
 };
 
@@ -79,8 +79,12 @@ impl GpuDevice {
             return Ok(None);
         }
         let loaded = self.loaded.as_ref().ok_or(crate::Error::NotLoaded)?;
-        let clock = Clock::new(&self.device, loaded.replay.kernels(plan));
-        loaded.replay.run_apart(&self.device, &self.queue, plan, step, ids, &|dispatch| clock.writes(dispatch))?;
+        let clock = Clock::new(&self.device, loaded.replay.kernels(plan, step));
+        let label = Some("timed step");
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        let work = Work { plans: &[plan], step, ids: Ids::Given(ids), fetch: None };
+        loaded.replay.record_apart(&self.queue, &mut encoder, &work, &|dispatch| clock.writes(dispatch))?;
+        self.queue.submit([encoder.finish()]);
         let timed = clock.read(&self.device, &self.queue).await;
         self.faults.check()?;
         timed.map(Some)
