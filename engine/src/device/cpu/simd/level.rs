@@ -1,8 +1,9 @@
 //! Which instruction sets there are, and which of them this machine has.
 
-use super::{Integers, Task, integers::IntegerTask, scalar::Scalar};
+use super::{Task, integers::IntegerTask, scalar::Scalar};
 #[cfg(target_arch = "x86_64")]
 use super::{
+    Integers,
     avx2::Avx2,
     avx512::Avx512,
     integers::{Avx2Integers, Avx512Vnni, AvxVnni},
