@@ -3,6 +3,7 @@
 //! The engine is pure: it opens no files or sockets, reads no clock, starts no threads and prints nothing. A host, or
 //! a web page through [`web`], gives it all of these.
 
+pub mod bench;
 pub mod decode;
 pub mod device;
 pub mod error;

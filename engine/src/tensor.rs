@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the numbers of a tensor are stored. [`crate::quant`] shows each block's layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[allow(non_camel_case_types, reason = "these are the names that files and people use")]
 pub enum Format {
     /// IEEE 754 binary32.

@@ -11,6 +11,7 @@ mod files;
 mod model_files;
 mod model_path;
 mod models;
+mod pipelines;
 mod platform;
 #[cfg(feature = "server")]
 pub mod server;

@@ -12,7 +12,7 @@ use hearth_engine::{
 };
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
-use crate::ModelStore;
+use crate::{ModelStore, pipelines};
 
 /// Clock, date, chance, models, threads and what the machine is.
 pub struct HostPlatform {
@@ -105,6 +105,20 @@ impl Platform for HostPlatform {
         }
     }
 
+    fn kept_pipelines(&self, name: &str) -> Option<Vec<u8>> {
+        pipelines::read(&pipelines::folder()?, name)
+    }
+
+    fn keep_pipelines(&self, name: &str, bytes: &[u8]) {
+        if let Some(folder) = pipelines::folder() {
+            pipelines::write(&folder, name, bytes);
+        }
+    }
+
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        peak_memory_bytes()
+    }
+
     fn name(&self) -> String {
         format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
     }
@@ -112,6 +126,20 @@ impl Platform for HostPlatform {
     fn gpu_allowed(&self) -> bool {
         self.gpu_allowed
     }
+}
+
+/// What the kernel remembers of this process (proc(5), VmHWM), in KiB.
+#[cfg(target_os = "linux")]
+fn peak_memory_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Elsewhere nobody has been asked yet.
+#[cfg(not(target_os = "linux"))]
+fn peak_memory_bytes() -> Option<u64> {
+    None
 }
 
 #[cfg(test)]
@@ -152,5 +180,8 @@ mod tests {
         assert!(cpu.cores >= 1 && cpu.threads == 1 && !cpu.simd.is_empty(), "{cpu:?}");
         assert!(memory.total_bytes >= memory.available_bytes && memory.total_bytes > 0, "{memory:?}");
         assert!(platform.name().contains(std::env::consts::ARCH));
+        if cfg!(target_os = "linux") {
+            assert!(platform.peak_memory_bytes().is_some_and(|bytes| (1 << 20..memory.total_bytes).contains(&bytes)));
+        }
     }
 }

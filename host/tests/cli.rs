@@ -84,7 +84,8 @@ fn thoughts_are_shown_beside_the_answer_or_not_at_all() {
             template.replace("'<|assistant|>' }}", "'<|assistant|><think>' }}{# </think> #}").into();
     });
     let ask = |more: &[&str]| {
-        let args = ["chat", "Hello.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
+        let args =
+            ["chat", "Tell me a story about the sea.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
         run(&[&args[..], more].concat()).done()
     };
     let shown = ask(&["--reasoning", "show"]);
@@ -282,15 +283,29 @@ fn models_are_added_listed_used_and_removed() {
 
 #[test]
 fn bench_measures_what_was_asked_for() {
-    let args = ["bench", "--prefill", "16", "--decode", "4", "--repeat", "2", "--json"];
-    let report = run(&args).done().json();
-    assert_eq!(report["repeats"], 2);
-    assert_eq!(report["prompt_tokens"], 16);
-    for figure in ["first_token_ms", "prefill_tokens_per_s", "decode_tokens_per_s"] {
-        let [median, min, max] = ["median", "min", "max"].map(|key| report[figure][key].as_f64().unwrap());
-        assert!(min > 0.0 && min <= median && median <= max, "{figure}: {report}");
+    let args = ["bench", "--prefill", "16,20", "--depth", "0", "--decode", "4", "--repeat", "2"];
+    let report = run(&[&args[..], &["--json"]].concat()).done().json();
+    assert_eq!(report["name"], MODEL);
+    assert_eq!(report["prefill"].as_array().unwrap().len(), 2);
+    let spread = &report["decode"][0]["tokens_per_s"];
+    let [median, min, max] = ["median", "min", "max"].map(|key| spread[key].as_f64().unwrap());
+    assert!(min > 0.0 && min <= median && median <= max, "{report}");
+    for figure in ["prefill_tokens_per_s", "decode_tokens_per_s", "copy_bytes_per_s", "peak_device_bytes"] {
+        assert!(report[figure].as_f64().unwrap() > 0.0, "{figure}: {report}");
     }
-    assert!(report["load_ms"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn bench_measures_a_shape_without_files_and_prints_a_table() {
+    let shape = ["bench", "--shape", "tiny", "--format", "q6_k", "--threads", "1", "--repeat", "1"];
+    let table = run(&[&shape[..], &["--prefill", "8", "--depth", "0,4096", "--decode", "2"]].concat()).done().stdout;
+    for words in ["tiny Q6_K", "1 thread", "prefill 8", "decode 2 at 0", "GB/s", "matvec", "skipped: it needs 4098"] {
+        assert!(table.contains(words), "{words:?} is not in\n{table}");
+    }
+    for wrong in [&["--model", "x", "--shape", "tiny"][..], &["--context", "9"], &["--format", "q9"], &["--depth", "x"]]
+    {
+        assert_eq!(run(&[&["bench"], wrong].concat()).code, Some(2), "{wrong:?}");
+    }
 }
 
 /// Whoever closes the pipe has read enough: no panic, no complaint.

@@ -181,3 +181,178 @@ fn a_custom_scheme_is_answered_in_ranges() {
     assert_eq!(ask(&store, Method::POST, "/small/config.json", None).0, StatusCode::METHOD_NOT_ALLOWED);
     assert!(String::from_utf8(get("/models/registry.json", None).2).unwrap().contains("\"bundled\":\"small\""));
 }
+
+/// A folder of a person's own: a model in Hugging Face layout with other things beside it, and GGUF files.
+fn own_folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    for file in
+        ["config.json", "tokenizer.json", "merges.txt", "spiece.model", "chat_template.jinja", "1_Pooling/config.json"]
+    {
+        write(&format!("model/{file}"), "own");
+    }
+    write("blobs/0123", "own");
+    for file in
+        ["passwords.txt", "diary.json", "key.pem", ".env", "2_Dense/config.json", "onnx/model.onnx", "other.gguf"]
+    {
+        write(&format!("model/{file}"), "private");
+    }
+    for part in 1..=3 {
+        write(&format!("files/a-0000{part}-of-00003.gguf"), "own");
+    }
+    for file in [
+        "files/a-00001-of-00002.gguf",
+        "files/b-00001-of-00003.gguf",
+        "files/a.gguf",
+        "files/mmproj-a.gguf",
+        "files/config.json",
+        "files/tokenizer.json",
+        "secret",
+    ] {
+        write(file, "private");
+    }
+    write("files/single.gguf", "own");
+    folder
+}
+
+/// A store that remembers what is added to it.
+fn adding(folder: &TempDir) -> ModelStore {
+    ModelStore::new([]).allow_adding(true).remember_in(folder.path().join("memory/models.json"))
+}
+
+/// Adds the model at a path in the folder.
+fn add(store: &ModelStore, folder: &TempDir, path: &str) -> String {
+    store.add(folder.path().join(path).to_str().unwrap()).unwrap()
+}
+
+/// The body that a path is answered with; the status of a refusal.
+fn body(store: &ModelStore, path: &str) -> Result<String, StatusCode> {
+    let (status, _, body) = ask(store, Method::GET, path, None);
+    if status == StatusCode::OK { Ok(String::from_utf8(body).unwrap()) } else { Err(status) }
+}
+
+#[test]
+fn of_an_added_folder_nothing_but_the_models_own_files_is_served() {
+    let folder = own_folder();
+    let store = adding(&folder);
+    let name = add(&store, &folder, "model/config.json");
+    assert_eq!(name, "model");
+    for file in
+        ["config.json", "tokenizer.json", "merges.txt", "spiece.model", "chat_template.jinja", "1_Pooling/config.json"]
+    {
+        assert_eq!(body(&store, &format!("/model/{file}")), Ok("own".into()), "{file}");
+    }
+    // A separator that is written as a code names the same file.
+    assert_eq!(body(&store, "/model%2Fconfig.json"), Ok("own".into()));
+    for file in [
+        "passwords.txt",
+        "diary.json",
+        "key.pem",
+        ".env",
+        "other.gguf",
+        "2_Dense/config.json",
+        "onnx/model.onnx",
+        "absent.safetensors",
+        "",
+        ".",
+        "..",
+        "../secret",
+        "..%2Fsecret",
+        "%2e%2e/secret",
+        "%2E%2E%2Fsecret",
+        "..%5Csecret",
+        "..%252Fsecret",
+        "%c0%ae%c0%ae/secret",
+        "1_Pooling/../../secret",
+        "1_Pooling/..%2F..%2Fblobs/0123",
+        "./config.json",
+        "/config.json",
+        "%2Fetc%2Fhostname",
+        "config.json/",
+        "config.json%00",
+        "config.json%00.txt",
+        "CONFIG.JSON",
+    ] {
+        assert_eq!(body(&store, &format!("/model/{file}")), Err(StatusCode::NOT_FOUND), "{file:?}");
+        let read = read_model_file(&store, "model", file, None);
+        assert!(matches!(read, Err(Error::MissingFile { .. })), "{file:?}: {read:?}");
+    }
+}
+
+#[test]
+fn beside_an_added_gguf_only_its_own_parts_are_served() {
+    let folder = own_folder();
+    let store = adding(&folder);
+    // Any part stands for all of them.
+    assert_eq!(add(&store, &folder, "files/a-00002-of-00003.gguf"), "a");
+    assert_eq!(add(&store, &folder, "files/single.gguf"), "single");
+    for part in 1..=3 {
+        assert_eq!(body(&store, &format!("/a/a-0000{part}-of-00003.gguf")), Ok("own".into()));
+    }
+    assert_eq!(body(&store, "/single/single.gguf"), Ok("own".into()));
+    for (model, file) in [
+        ("a", "a-00004-of-00003.gguf"),
+        ("a", "a-00001-of-00002.gguf"),
+        ("a", "b-00001-of-00003.gguf"),
+        ("a", "a.gguf"),
+        ("a", "single.gguf"),
+        ("a", "mmproj-a.gguf"),
+        ("a", "config.json"),
+        ("a", "tokenizer.json"),
+        ("a", "../secret"),
+        ("a", "..%2Fsecret"),
+        ("single", "a-00001-of-00003.gguf"),
+        ("single", "config.json"),
+        ("single", "single.gguf/../a.gguf"),
+        ("files", "single.gguf"),
+        ("..", "secret"),
+        ("%2e%2e", "secret"),
+    ] {
+        assert_eq!(body(&store, &format!("/{model}/{file}")), Err(StatusCode::NOT_FOUND), "{model} {file}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_is_followed_only_under_a_name_that_a_model_has() {
+    use std::os::unix::fs::symlink;
+
+    let folder = own_folder();
+    let inside = |path: &str| folder.path().join("model").join(path);
+    // As the cache of Hugging Face's own tools lays a model down.
+    symlink("../blobs/0123", inside("model.safetensors")).unwrap();
+    symlink("../secret", inside("secret")).unwrap();
+    symlink("../secret", inside("secret.txt")).unwrap();
+    symlink("..", inside("above")).unwrap();
+    symlink("nowhere", inside("vocab.json")).unwrap();
+    symlink("../blobs", inside("tokenizer.model")).unwrap();
+    let store = adding(&folder);
+    assert_eq!(add(&store, &folder, "model/config.json"), "model");
+    assert_eq!(body(&store, "/model/model.safetensors"), Ok("own".into()));
+    for file in ["secret", "secret.txt", "above/secret", "above/blobs/0123", "above", "vocab.json", "tokenizer.model"] {
+        assert_eq!(body(&store, &format!("/model/{file}")), Err(StatusCode::NOT_FOUND), "{file}");
+    }
+}
+
+#[test]
+fn what_is_removed_or_gone_is_served_no_more() {
+    let folder = own_folder();
+    let store = adding(&folder);
+    add(&store, &folder, "files/single.gguf");
+    add(&store, &folder, "model/config.json");
+    std::fs::remove_file(folder.path().join("files/single.gguf")).unwrap();
+    let missing = |store: &ModelStore| -> Vec<(String, bool)> {
+        store.list().unwrap().models.into_iter().map(|model| (model.name, model.is_missing)).collect()
+    };
+    assert_eq!(missing(&store), [("single".to_owned(), true), ("model".to_owned(), false)]);
+    assert_eq!(body(&store, "/single/single.gguf"), Err(StatusCode::NOT_FOUND));
+    store.remove("single").unwrap();
+    store.remove("model").unwrap();
+    assert_eq!(missing(&store), []);
+    assert_eq!(body(&store, "/model/config.json"), Err(StatusCode::NOT_FOUND));
+    assert!(folder.path().join("model/config.json").is_file(), "the files stay where they are");
+}

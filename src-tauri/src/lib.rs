@@ -21,6 +21,8 @@ pub fn run() {
 pub fn open(model: Option<&str>) -> tauri::Result<()> {
     let model = model.map(str::to_owned);
     tauri::Builder::default()
+        // The system's own dialog for a file or a folder. The window may open it, and learns nothing but what was chosen.
+        .plugin(tauri_plugin_dialog::init())
         .setup(move |app| {
             let resources = app.path().resource_dir().ok();
             let mut store = ModelStore::new(ModelStore::usual_folders(resources.as_deref()));

@@ -18,8 +18,14 @@ export function startEngine({ worker, allowGpu, modelBase }) {
       else waiting.get(data.envelope.id)?.take(data.envelope.event);
     });
   });
-  const ends = new Set(['probed', 'loaded', 'done', 'unloaded', 'cancelling', 'failed']);
+  const ends = new Set(['probed', 'loaded', 'done', 'benched', 'unloaded', 'cancelling', 'failed']);
   window.engine = {
+    /** Sees every event, if it is there. */
+    watch: undefined,
+    /** Of the newest request. */
+    get number() {
+      return number;
+    },
     /** All events of a request. */
     ask(request) {
       number += 1;
@@ -30,6 +36,7 @@ export function startEngine({ worker, allowGpu, modelBase }) {
           fail: reject,
           take(event) {
             events.push(event);
+            window.engine.watch?.(event);
             if (!ends.has(event.type)) return;
             waiting.delete(id);
             resolve(events);

@@ -25,6 +25,8 @@ pub struct TestPlatform {
     models: RefCell<BTreeMap<String, (MemoryFolder, Option<String>)>>,
     /// What the platform says is free; 0 says nothing.
     pub available_bytes: Cell<u64>,
+    /// Compiled shaders, by name.
+    pub kept: RefCell<BTreeMap<String, Vec<u8>>>,
 }
 
 impl TestPlatform {
@@ -70,6 +72,14 @@ impl Platform for TestPlatform {
 
     fn memory(&self) -> MemoryReport {
         MemoryReport { total_bytes: self.available_bytes.get(), available_bytes: self.available_bytes.get() }
+    }
+
+    fn kept_pipelines(&self, name: &str) -> Option<Vec<u8>> {
+        self.kept.borrow().get(name).cloned()
+    }
+
+    fn keep_pipelines(&self, name: &str, bytes: &[u8]) {
+        self.kept.borrow_mut().insert(name.to_owned(), bytes.to_vec());
     }
 
     fn name(&self) -> String {

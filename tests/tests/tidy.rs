@@ -9,7 +9,7 @@ const ENGINE: Order = Order {
     root: "engine/src",
     rooms: &[
         "tensor", "protocol", "error", "quant", "file", "text", "telemetry", "kernel", "plan", "profile", "device",
-        "model", "memory", "decode", "runtime", "web",
+        "model", "memory", "decode", "bench", "runtime", "web",
     ],
     siblings: &[("device", "model")],
 };

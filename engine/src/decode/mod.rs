@@ -1,5 +1,6 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
+mod choosing;
 #[cfg(feature = "structured")]
 mod constraint;
 #[cfg(not(feature = "structured"))]
@@ -7,11 +8,13 @@ mod constraint;
 mod constraint;
 mod embedder;
 mod generate;
+mod measure;
 mod sampler;
 mod score;
 mod session;
 mod stop;
 
+pub use choosing::Choosing;
 pub use constraint::{Grammars, TokenMask};
 pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};

@@ -2,13 +2,15 @@
 
 use std::ops::Range;
 
+use super::Choosing;
 use crate::{
     Error, Result,
-    device::{Device, UPLOAD_ROWS},
+    device::{Device, Fetch, Ids, UPLOAD_ROWS, Work},
     file::{Catalog, OpenedModel, TensorInfo},
     kernel::Step,
     model::{Model, ModelConfig, PlanIndex, StateInit},
     quant,
+    tensor::TensorId,
 };
 
 /// Weights travel in pieces of about this size, so that no file is ever whole in memory on its way to a device.
@@ -38,6 +40,7 @@ pub struct Session {
     pub(super) model: Model,
     /// Tokens in the cache, from position 0 on.
     pub(super) cached: Vec<u32>,
+    pub(super) choosing: Choosing,
 }
 
 impl Session {
@@ -82,7 +85,8 @@ impl Session {
             device.write(*id, 0, &values)?;
         }
         progress(done)?;
-        Ok(Self { device, model, cached: Vec::new() })
+        let choosing = Choosing::of(&device);
+        Ok(Self { device, model, cached: Vec::new(), choosing })
     }
 
     /// The model's shape.
@@ -110,6 +114,11 @@ impl Session {
         self.model.program.plans.len() > PlanIndex::Score as usize
     }
 
+    /// Says what may be left to the device. The tokens stay the same.
+    pub fn set_choosing(&mut self, choosing: Choosing) {
+        self.choosing = choosing;
+    }
+
     /// Forgets the conversation.
     pub fn clear(&mut self) {
         self.cached.clear();
@@ -117,6 +126,16 @@ impl Session {
 
     /// Runs a batch behind what is in the cache. The tokens must be of the vocabulary and fit the context.
     pub(super) fn step(&mut self, plan: PlanIndex, ids: &[u32]) -> Result<()> {
+        self.step_with(plan, ids, None).map(|_| ())
+    }
+
+    /// The same, with a plan that follows in the same submission, and a tensor to read then.
+    pub(super) fn step_with(
+        &mut self,
+        plan: PlanIndex,
+        ids: &[u32],
+        tail: Option<(PlanIndex, TensorId)>,
+    ) -> Result<Option<Fetch>> {
         let position = self.cached.len();
         if position + ids.len() > self.model.context_tokens as usize {
             return Err(Error::PromptTooLong {
@@ -131,10 +150,13 @@ impl Session {
         let step = Step { position: position as u32, tokens: ids.len() as u32 };
         // If the device fails in mid-step, nothing that it wrote is trusted.
         let before = std::mem::take(&mut self.cached);
-        self.device.run(plan as usize, step, ids)?;
+        let plans: Vec<usize> =
+            [plan].into_iter().chain(tail.map(|(tail, _)| tail)).map(|plan| plan as usize).collect();
+        let fetch = tail.map(|(_, id)| (id, 0..self.model.program.tensor(id).elements()));
+        let fetched = self.device.submit(&Work { plans: &plans, step, ids: Ids::Given(ids), fetch })?;
         self.cached = before;
         self.cached.extend_from_slice(ids);
-        Ok(())
+        Ok(fetched)
     }
 
     /// Logits of the last `rows` rows that a plan computed: (rows, vocabulary).

@@ -3,9 +3,11 @@
 
 pub mod cpu;
 pub mod gpu;
+mod measure;
 
 pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
-pub use gpu::{GpuDevice, GpuOptions};
+pub use gpu::{GpuDevice, GpuFetch, GpuOptions};
+pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;
 
@@ -14,6 +16,47 @@ use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
 /// [`Device::upload`] begins at a multiple of so many rows: with so many, what even the smallest scales take is whole
 /// words of 4 bytes.
 pub const UPLOAD_ROWS: u64 = 4;
+
+/// The token numbers of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids<'a> {
+    /// These.
+    Given(&'a [u32]),
+    /// The one that a [`Choose`](crate::kernel::Choose) of the work before left on the device.
+    Chosen,
+}
+
+/// Plans to replay one after the other, in one submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work<'a> {
+    /// Which.
+    pub plans: &'a [usize],
+    /// For all of them.
+    pub step: Step,
+    /// For all of them.
+    pub ids: Ids<'a>,
+    /// What to read when they are done.
+    pub fetch: Option<(TensorId, Range<u64>)>,
+}
+
+/// Numbers on their way from a device.
+#[allow(clippy::large_enum_variant, reason = "a handful of them")]
+pub enum Fetch {
+    /// Still being computed.
+    Gpu(GpuFetch),
+    /// They are here.
+    Ready(Vec<f32>),
+}
+
+impl Fetch {
+    /// Waits for them, but for no work that was submitted later.
+    pub async fn wait(self) -> Result<Vec<f32>> {
+        match self {
+            Self::Gpu(fetch) => fetch.wait().await,
+            Self::Ready(values) => Ok(values),
+        }
+    }
+}
 
 /// A device with a program on it.
 ///
@@ -64,9 +107,23 @@ impl Device {
     /// Replays a plan. `ids` are the step's token numbers. Returns when the work is queued, which on a CPU is when it
     /// is done.
     pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        self.submit(&Work { plans: &[plan], step, ids: Ids::Given(ids), fetch: None }).map(|_| ())
+    }
+
+    /// Replays plans and begins to read what they computed, if the work says so. Returns when it is queued, which on a
+    /// CPU is when it is done.
+    pub fn submit(&mut self, work: &Work<'_>) -> Result<Option<Fetch>> {
         match self {
-            Self::Gpu(device) => device.run(plan, step, ids),
-            Self::Cpu(device) => device.run(plan, step, ids),
+            Self::Gpu(device) => Ok(device.submit(work)?.map(Fetch::Gpu)),
+            Self::Cpu(device) => {
+                let chosen = device.chosen();
+                let ids = if let Ids::Given(ids) = work.ids { ids } else { &chosen };
+                for plan in work.plans {
+                    device.run(*plan, work.step, ids)?;
+                }
+                let Some((id, elements)) = work.fetch.clone() else { return Ok(None) };
+                device.read(id, elements).map(|values| Some(Fetch::Ready(values)))
+            }
         }
     }
 

@@ -21,7 +21,7 @@ pub fn choose_gguf(folder: &str, names: impl IntoIterator<Item = impl AsRef<str>
     }
     if found.len() > 1 {
         let names: Vec<String> = found.into_iter().collect();
-        let reason = format!("it holds several models, of which one must be chosen: {}", names.join(", "));
+        let reason = format!("it holds several models; choose one of their files instead: {}", names.join(", "));
         return Err(Error::malformed(folder, reason));
     }
     Ok(found.pop_first())

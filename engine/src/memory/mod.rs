@@ -178,7 +178,9 @@ pub fn plan_context(
 
 /// What a recorded decoder takes.
 fn measure_decoder(model: &Model) -> MemoryPlan {
-    let filled = model.states.iter().map(|(id, _)| *id).collect();
+    // What the next token is chosen with is filled anew by each step.
+    let chosen_with = [model.peaks, model.choice, model.shortlist];
+    let filled = model.states.iter().map(|(id, _)| *id).chain(chosen_with).collect();
     measure(&model.program, model.context_tokens, &filled, model.logits, 0)
 }
 

@@ -21,7 +21,7 @@ pub use config::{ExpertConfig, LayerConfig, ModelConfig, Scales};
 pub use encoder::{Encoder, EncoderInit};
 pub use encoder_config::{EncoderArchitecture, EncoderConfig, EncoderNaming};
 pub use names::{Naming, Role};
-pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex};
+pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex, SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
 pub use rope::{RopeConfig, RopeScaling};
 pub use sentence::SentenceConfig;
 pub use weights::{Component, StateInit, WeightLoad};

@@ -2,8 +2,11 @@
 //! [`super::Architecture`] and [`ModelConfig`].
 
 mod attention;
+mod choices;
 mod experts;
 mod feed_forward;
+
+pub use choices::{SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
 
 use super::{ModelConfig, Norms, Role, StateInit, WeightLoad, weights::Weights};
 use crate::{
@@ -30,8 +33,12 @@ pub enum PlanIndex {
     Decode = 0,
     /// A batch; logits of its last token.
     Prefill = 1,
+    /// The likeliest token becomes that of the next step.
+    Choose = 2,
+    /// The likeliest tokens into a short list.
+    Shortlist = 3,
     /// A batch; logits of every token. Only recorded on request.
-    Score = 2,
+    Score = 4,
 }
 
 /// A recorded model.
@@ -49,6 +56,12 @@ pub struct Model {
     pub states: Vec<(TensorId, StateInit)>,
     /// (1 or SCORE_TOKENS_MAX, vocabulary).
     pub logits: TensorId,
+    /// (2): the token that [`PlanIndex::Choose`] chose, and 1 if its logit is no number.
+    pub choice: TensorId,
+    /// What [`PlanIndex::Shortlist`] found: see [`crate::kernel::Shortlist`].
+    pub shortlist: TensorId,
+    /// What both of them look at.
+    pub peaks: TensorId,
 }
 
 impl Model {
@@ -70,20 +83,15 @@ impl Model {
             recorder.feed_forward(layer, shared.stream)?;
         }
         recorder.weights.check_all_read()?;
-        let mut plans = vec![("decode", 1, false), ("prefill", PREFILL_TOKENS_MAX, false)];
+        recorder.plan("decode", 1, false, &shared);
+        recorder.plan("prefill", PREFILL_TOKENS_MAX, false, &shared);
+        let [choice, shortlist, peaks] = recorder.choices(&shared);
         if scoring {
-            plans.push(("score", SCORE_TOKENS_MAX, true));
-        }
-        for (name, tokens_max, all_logits) in plans {
-            let mut commands = recorder.commands.clone();
-            recorder.head(&mut commands, &shared, tokens_max == 1 || all_logits);
-            if tokens_max == 1 {
-                commands.iter_mut().for_each(for_one_token);
-            }
-            recorder.program.plans.push(Plan { name: name.into(), tokens_max, commands });
+            recorder.plan("score", SCORE_TOKENS_MAX, true, &shared);
         }
         let Recorder { program, weights: Weights { loads, states, .. }, .. } = recorder;
-        Ok(Self { program, context_tokens, weights: loads, states, logits: shared.logits, config })
+        let logits = shared.logits;
+        Ok(Self { program, context_tokens, weights: loads, states, logits, choice, shortlist, peaks, config })
     }
 
     /// Bytes of the caches.
@@ -177,6 +185,16 @@ impl Recorder<'_> {
             let params = scale::Params { columns: rows, factor: scales.logits, softcap: scales.logits_softcap, single };
             commands.push(Command::Scale(Scale { x: out, params }));
         }
+    }
+
+    /// From the embedding to the logits.
+    fn plan(&mut self, name: &str, tokens_max: u32, all_logits: bool, shared: &Shared) {
+        let mut commands = self.commands.clone();
+        self.head(&mut commands, shared, tokens_max == 1 || all_logits);
+        if tokens_max == 1 {
+            commands.iter_mut().for_each(for_one_token);
+        }
+        self.program.plans.push(Plan { name: name.into(), tokens_max, commands });
     }
 
     fn rms_norm(&self, x: TensorId, weight: TensorId, out: TensorId, single: bool) -> Command {

@@ -1,14 +1,18 @@
 //! A recorded list of commands on tensor ids. A model records one once; a device replays it for every step.
 
 mod dump;
+mod fuse;
 mod lifetime;
 
+pub use fuse::{Block, Fused, Fusion};
 pub use lifetime::{Slot, Slots};
+
+use std::collections::BTreeSet;
 
 use crate::{
     kernel::{
-        AddBias, AddRows, AddScaled, Attention, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul,
-        Matvec, Mix, Operands, RmsNorm, Rope, Route, Scale, shader::Kernel,
+        AddBias, AddRows, AddScaled, Attention, Choose, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm,
+        Matmul, Matvec, Mix, Operands, Peaks, RmsNorm, Rope, Route, Scale, Shortlist, shader::Kernel,
     },
     tensor::{Format, TensorId},
 };
@@ -96,6 +100,9 @@ pub enum Command {
     LayerNorm(LayerNorm),
     Gelu(Gelu),
     AddRows(AddRows),
+    Peaks(Peaks),
+    Choose(Choose),
+    Shortlist(Shortlist),
 }
 
 impl Command {
@@ -120,6 +127,9 @@ impl Command {
             Self::LayerNorm(_) => Kernel::LayerNorm,
             Self::Gelu(_) => Kernel::Gelu,
             Self::AddRows(_) => Kernel::AddRows,
+            Self::Peaks(_) => Kernel::Peaks,
+            Self::Choose(_) => Kernel::Choose,
+            Self::Shortlist(_) => Kernel::Shortlist,
         }
     }
 
@@ -144,6 +154,9 @@ impl Command {
             Self::LayerNorm(command) => command.operands(),
             Self::Gelu(command) => command.operands(),
             Self::AddRows(command) => command.operands(),
+            Self::Peaks(command) => command.operands(),
+            Self::Choose(command) => command.operands(),
+            Self::Shortlist(command) => command.operands(),
         }
     }
 }
@@ -153,6 +166,22 @@ impl Program {
     pub fn declare(&mut self, label: impl Into<String>, kind: TensorKind, rows: u64, columns: u64) -> TensorId {
         self.tensors.push(TensorDecl { label: label.into(), kind, rows, columns });
         TensorId(self.tensors.len() as u32 - 1)
+    }
+
+    /// The tensors in which keys and values are kept from step to step.
+    pub fn caches(&self) -> BTreeSet<TensorId> {
+        let commands = self.plans.iter().flat_map(|plan| &plan.commands);
+        commands
+            .filter_map(|command| if let Command::KvWrite(write) = command { Some(write.cache) } else { None })
+            .collect()
+    }
+
+    /// How the weights that a command reads are stored; None if it reads none.
+    pub fn weights_format(&self, command: &Command) -> Option<Format> {
+        command.operands().into_iter().find_map(|id| match self.tensor(id).kind {
+            TensorKind::Weight(format) => Some(format),
+            _ => None,
+        })
     }
 
     /// The tensor of that id.

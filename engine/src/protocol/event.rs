@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AddedDocument, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages, ModelList,
-    ModelReport, ModelTask, ProbeReport, Route,
+    AddedDocument, BenchReport, Benching, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages,
+    ModelList, ModelReport, ModelTask, ProbeReport, Route,
 };
 
 /// An event with the number of the request that it answers.
@@ -78,6 +78,10 @@ pub enum Event {
     Embedding(Embedding),
     /// Every text has its vector.
     Embedded(Embedded),
+    /// A measurement is under way.
+    Benching(Benching),
+    /// What was measured.
+    Benched(Box<BenchReport>),
     /// Which documents there are.
     Documents(DocumentList),
     /// A document is on its way, or a search.
@@ -109,6 +113,7 @@ impl Event {
                 | Self::Token { .. }
                 | Self::ToolCall { .. }
                 | Self::Embedding(_)
+                | Self::Benching(_)
                 | Self::DocumentProgress(_)
         )
     }

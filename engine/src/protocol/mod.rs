@@ -4,6 +4,7 @@
 //! A client sends [`RequestEnvelope`]s; for each, the engine answers with [`EventEnvelope`]s of the same `id`,
 //! and the last of them is terminal: [`Event::is_terminal`] says which that may be.
 
+mod bench;
 mod chat;
 mod documents;
 mod embedding;
@@ -12,6 +13,7 @@ mod model;
 mod probe;
 mod request;
 
+pub use bench::*;
 pub use chat::*;
 pub use documents::*;
 pub use embedding::*;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AddDocument, ChatMessage, Constraint, EmbedRequest, InspectRequest, SearchDocuments, ToolChoice, ToolDefinition,
+    AddDocument, BenchRequest, ChatMessage, Constraint, EmbedRequest, InspectRequest, SearchDocuments, ToolChoice,
+    ToolDefinition,
 };
 
 /// A request with the number that its events will carry.
@@ -43,6 +44,9 @@ pub enum Request {
     Generate(GenerateRequest),
     /// Turn texts into vectors. Answered by `embedding` for each text, in order, then `embedded`.
     Embed(EmbedRequest),
+    /// Measure how fast a model is here; the model that is ready is freed first. Answered by `loading` and `benching`
+    /// many times, then `benched`.
+    Bench(BenchRequest),
     /// Which documents are there? Answered by `documents`.
     Documents,
     /// Take a document in. Answered by `document_progress` many times, then `document_added`.

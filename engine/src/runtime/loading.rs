@@ -145,9 +145,22 @@ impl Runtime {
 
     /// The chosen device, still empty.
     pub(super) async fn open_device(&self, choice: &Choice) -> Result<Device> {
+        let mut device = self.open_cold_device(choice).await?;
+        if let Device::Gpu(gpu) = &mut device {
+            self.give_pipelines(gpu);
+        }
+        Ok(device)
+    }
+
+    /// The same, without what it compiled before.
+    pub(super) async fn open_cold_device(&self, choice: &Choice) -> Result<Device> {
         Ok(match choice.adapter {
             Some(adapter) => {
-                Device::Gpu(GpuDevice::open(&GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }).await?)
+                let options = GpuOptions { adapter: Some(adapter), ..GpuOptions::default() };
+                let mut device = GpuDevice::open(&options).await?;
+                device.take_pipelines(None);
+                device.compile_with(self.platform.workers());
+                Device::Gpu(device)
             }
             None => Device::Cpu(CpuDevice::new(self.platform.workers())),
         })
@@ -163,11 +176,18 @@ impl Runtime {
         progress: &mut dyn FnMut(LoadProgress) -> Result<()>,
     ) -> Result<Session> {
         // Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
-        let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
+        let available_bytes = match (choice.adapter, self.platform.memory().available_bytes) {
+            (Some(_), _) => 0,
+            // A browser does not tell what is free, but WebAssembly's addresses end at 4 GiB.
+            (None, 0) if cfg!(target_arch = "wasm32") => u64::from(u32::MAX),
+            (None, available_bytes) => available_bytes,
+        };
         let wanted = request.context_tokens;
         let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
         let device = self.open_device(choice).await?;
-        Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await
+        let session = Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await?;
+        self.keep_pipelines(session.device());
+        Ok(session)
     }
 }
 

@@ -1,11 +1,13 @@
 //! What answers the protocol's requests: one model on one device, the same behind every route.
 
+mod benching;
 mod description;
 mod embedding;
 mod generation;
 mod inspecting;
 mod loading;
 mod outlet;
+mod pipelines;
 mod platform;
 mod probing;
 mod prompt;
@@ -106,6 +108,9 @@ impl Runtime {
                 }
                 Err(error) => Err(error),
             },
+            Request::Bench(request) => {
+                self.bench(id, &request, emit).await.map(|report| Event::Benched(Box::new(report)))
+            }
         };
         self.cancellations.finish(id);
         emit(answer.unwrap_or_else(|error| {

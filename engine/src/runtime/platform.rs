@@ -46,6 +46,16 @@ pub trait Platform {
     fn cpu(&self) -> CpuReport;
     /// How much memory there is.
     fn memory(&self) -> MemoryReport;
+    /// Compiled shaders that were kept under that name, unchanged; None if there are none.
+    fn kept_pipelines(&self, _name: &str) -> Option<Vec<u8>> {
+        None
+    }
+    /// Keeps compiled shaders under a name, for another start. Nothing is lost if it does not.
+    fn keep_pipelines(&self, _name: &str, _bytes: &[u8]) {}
+    /// The most memory that this process has had since it began; None if the platform does not tell.
+    fn peak_memory_bytes(&self) -> Option<u64> {
+        None
+    }
     /// "linux x86_64", ...
     fn name(&self) -> String;
     /// Whether GPUs may be looked for.

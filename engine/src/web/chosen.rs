@@ -46,8 +46,17 @@ impl ChosenFiles {
         self.0.borrow_mut().insert(key, Chosen { name, folder });
     }
 
-    /// Lists what was offered under a key, and gives the name under which it is found from now on.
+    /// Lists what was offered under a key, and gives the name under which it is found from now on. What is no model is
+    /// let go of.
     pub fn add(&self, key: &str, taken: &[String]) -> Result<String> {
+        let added = self.list_as(key, taken);
+        if added.is_err() {
+            self.0.borrow_mut().remove(key);
+        }
+        added
+    }
+
+    fn list_as(&self, key: &str, taken: &[String]) -> Result<String> {
         let mut all = self.0.borrow_mut();
         let used: BTreeSet<String> =
             all.values().filter_map(|chosen| chosen.name.clone()).chain(taken.iter().cloned()).collect();
@@ -62,7 +71,7 @@ impl ChosenFiles {
         }
         let file = chosen.folder.gguf()?;
         if file.is_none() && !chosen.folder.files.contains_key("config.json") {
-            return Err(Error::MissingFile { file: "config.json, or a .gguf file,".to_owned() });
+            return Err(Error::MissingFile { file: "a .gguf file, or a config.json with its weights,".to_owned() });
         }
         let plain = file.as_deref().map_or_else(|| chosen.folder.name.clone(), gguf_name);
         let numbered = (2..).map(|number| format!("{plain}-{number}"));

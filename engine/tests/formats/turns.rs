@@ -111,7 +111,7 @@ fn a_gguf_file_says_it_by_roles() {
     // Roles count whatever the tokens are called, and the template beside them.
     let mut metadata = gguf("llama3");
     for (role, id) in [("eos", 3), ("eot", 4), ("eom", 5)] {
-        metadata.insert(&format!("tokenizer.ggml.{role}_token_id"), GgufValue::U32(id));
+        metadata.insert(format!("tokenizer.ggml.{role}_token_id"), GgufValue::U32(id));
     }
     let documents = Documents::Gguf { metadata, tokenizer: None, tokenizer_config: None };
     assert_eq!(ends(&documents), [3, 4, 5, 258, 261, 262]);

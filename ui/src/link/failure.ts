@@ -44,5 +44,5 @@ export function failureOf(thrown: unknown, hint: string): Failure {
 
 /** Whether nothing more follows for the same request. */
 export function isTerminal(event: Event): boolean {
-  return !['loading', 'prefilled', 'token', 'tool_call', 'embedding', 'document_progress'].includes(event.type);
+  return !['loading', 'prefilled', 'token', 'tool_call', 'embedding', 'benching', 'document_progress'].includes(event.type);
 }

@@ -1,12 +1,14 @@
 // A scripted engine for tests and for the story page. Nothing that is shipped imports this file.
+import { fakeBench } from './fake_bench';
 import { FakeDocuments } from './fake_documents';
 import { FakeShelf } from './fake_models';
 import { isTerminal } from './failure';
-import type { Link, LinkKind, SendOptions } from './link';
+import type { ChosenFile, Link, LinkKind, SendOptions } from './link';
 import { LinkError } from './link';
 import { PROTOCOL_VERSION } from './protocol.gen';
 import type {
   AdapterReport,
+  BenchRequest,
   Done,
   Event,
   Failure,
@@ -144,6 +146,19 @@ async function* generate(
   yield { type: 'done', ...fakeDone(route, { tokens, stop_reason: signal.aborted ? 'cancelled' : 'end_of_turn' }) };
 }
 
+async function* bench(engine: FakeEngine, request: BenchRequest, route: Route, signal: AbortSignal): AsyncGenerator<Event> {
+  for (let done = 0; done < 3; done += 1) {
+    await engine.pause('token');
+    if (signal.aborted) {
+      yield { type: 'failed', code: 'cancelled', message: 'stopped on request', hint: 'Ask again when you like.' };
+      return;
+    }
+    const stage = done === 0 ? 'bandwidth' : 'decode';
+    yield { type: 'benching', stage, tokens: 0, repeat: done, repeats: 3, done, total: 3, elapsed_ms: done * 50 };
+  }
+  yield { type: 'benched', ...fakeBench(request, route) };
+}
+
 /** A link to an engine that follows a script. */
 export class FakeLink implements Link {
   readonly kind: LinkKind;
@@ -153,9 +168,15 @@ export class FakeLink implements Link {
   readonly shelf = new FakeShelf();
   readonly documents = new FakeDocuments();
   /** What was chosen in the page. */
-  readonly offered: (readonly File[])[] = [];
+  readonly offered: (readonly ChosenFile[])[] = [];
+  /** What the person chooses in the system's dialog: nothing if it is closed. */
+  chosenPath: string | undefined;
+  /** What the dialog was opened for, in order. */
+  readonly dialogs: ('file' | 'folder')[] = [];
   /** Who wants to know of what is dropped on the app's window. */
   dropped: ((paths: readonly string[]) => void) | undefined;
+  /** What is chosen when documents are. */
+  documentPaths: readonly string[] = [];
   /** How often the link was closed. */
   closed = 0;
   #route: Route = 'native-cpu';
@@ -173,9 +194,18 @@ export class FakeLink implements Link {
     this.closed += 1;
   }
 
-  offer(files: readonly File[]): string {
+  offer(files: readonly ChosenFile[]): string {
     this.offered.push(files);
     return `chosen/${this.offered.length}`;
+  }
+
+  chooseDocuments(): Promise<readonly string[]> {
+    return Promise.resolve(this.documentPaths);
+  }
+
+  choosePath(what: 'file' | 'folder'): Promise<string | undefined> {
+    this.dialogs.push(what);
+    return Promise.resolve(this.chosenPath);
   }
 
   onDrop(listener: (paths: readonly string[]) => void): () => void {
@@ -217,6 +247,9 @@ export class FakeLink implements Link {
         return;
       case 'generate':
         yield* generate(engine, request, this.#route, signal);
+        return;
+      case 'bench':
+        yield* bench(engine, request, this.#route, signal);
         return;
       case 'embed':
         yield { type: 'failed', code: 'wrong_task', message: 'it writes text', hint: 'Load an encoder.' };

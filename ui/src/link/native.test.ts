@@ -71,27 +71,64 @@ describe('NativeLink', () => {
 
   it('tells what is dropped on the window, until it is told to stop', async () => {
     const asked: string[] = [];
-    let handler = 0;
+    const handlers = new Map<string, number>();
     mockIPC((command, payload) => {
       asked.push(command);
-      if (command === 'plugin:event|listen') {
-        expect(payload).toMatchObject({ event: 'tauri://drag-drop' });
-        handler = (payload as { handler: number }).handler;
-        return 7;
-      }
-      return undefined;
+      if (command !== 'plugin:event|listen') return undefined;
+      const { event, handler } = payload as { event: string; handler: number };
+      handlers.set(event, handler);
+      return handlers.size;
     });
-    const dropped: (readonly string[])[] = [];
-    const stop = new NativeLink().onDrop((paths) => dropped.push(paths));
+    const said: (boolean | readonly string[])[] = [];
+    const stop = new NativeLink().onDrop(
+      (paths) => said.push(paths),
+      (isOver) => said.push(isOver),
+    );
     await Promise.resolve();
-    tauri.__TAURI_INTERNALS__.runCallback(handler, {
-      event: 'tauri://drag-drop',
-      id: 7,
-      payload: { paths: ['/models/a.gguf'], position: { x: 1, y: 2 } },
-    });
-    expect(dropped).toEqual([['/models/a.gguf']]);
-    expect(asked).toEqual(['plugin:event|listen']);
+    const happens = (event: string, payload: unknown): void => {
+      tauri.__TAURI_INTERNALS__.runCallback(handlers.get(event) ?? 0, { event, id: 7, payload });
+    };
+    happens('tauri://drag-enter', { paths: ['/models/a.gguf'], position: { x: 1, y: 2 } });
+    happens('tauri://drag-leave', null);
+    happens('tauri://drag-enter', { paths: ['/models/a.gguf'], position: { x: 1, y: 2 } });
+    happens('tauri://drag-drop', { paths: ['/models/a.gguf'], position: { x: 1, y: 2 } });
+    expect(said).toEqual([true, false, true, false, ['/models/a.gguf']]);
+    expect(asked).toEqual(['plugin:event|listen', 'plugin:event|listen', 'plugin:event|listen']);
     stop();
+  });
+
+  it("opens the system's dialog, and gives the path or nothing", async () => {
+    const asked: unknown[] = [];
+    const answers: unknown[] = ['/models/a.gguf', null];
+    mockIPC((command, payload) => {
+      expect(command).toBe('plugin:dialog|open');
+      asked.push(payload);
+      return answers.shift();
+    });
+    const link = new NativeLink();
+    expect([await link.choosePath('file'), await link.choosePath('folder')]).toEqual(['/models/a.gguf', undefined]);
+    expect(asked).toMatchObject([
+      { options: { directory: false, multiple: false, filters: [{ extensions: ['gguf', 'safetensors', 'json'] }] } },
+      { options: { directory: true, multiple: false, filters: [] } },
+    ]);
+    mockIPC(() => {
+      // eslint-disable-next-line @typescript-eslint/only-throw-error
+      throw 'dialog.open not allowed';
+    });
+    await expect(link.choosePath('file')).rejects.toMatchObject({ failure: { code: 'link' } });
+  });
+
+  it('gives the paths of the documents that are chosen', async () => {
+    const answers: unknown[] = [['/home/me/a.pdf', '/home/me/b.md'], null];
+    const asked: unknown[] = [];
+    mockIPC((command, payload) => {
+      expect(command).toBe('plugin:dialog|open');
+      asked.push(payload);
+      return answers.shift();
+    });
+    const link = new NativeLink();
+    expect([await link.chooseDocuments(), await link.chooseDocuments()]).toEqual([['/home/me/a.pdf', '/home/me/b.md'], []]);
+    expect(asked[0]).toMatchObject({ options: { directory: false, multiple: true } });
   });
 
   it('fails what is open when it is closed', async () => {

@@ -88,6 +88,267 @@ is_new: boolean,
 document: Document, };
 
 /**
+ * The machine of a measurement.
+ */
+export type BenchMachine = {
+/**
+ * The engine's version.
+ */
+engine_version: string,
+/**
+ * "linux x86_64", "wasm32", ...
+ */
+platform: string,
+/**
+ * The CPU.
+ */
+cpu: CpuReport,
+/**
+ * The GPU, if it did the work.
+ */
+gpu: AdapterReport | null, };
+
+/**
+ * What was measured, on what. `docs/bench.md` explains each number.
+ */
+export type BenchReport = {
+/**
+ * The model's name, or "llama-8b Q4_0, random weights".
+ */
+name: string,
+/**
+ * Its architecture.
+ */
+architecture: string,
+/**
+ * Number of weights.
+ */
+parameters: number,
+/**
+ * Bytes of weights as stored.
+ */
+weights_bytes: number,
+/**
+ * Tokens of context that were made room for.
+ */
+context_tokens: number,
+/**
+ * Where it ran.
+ */
+route: Route,
+/**
+ * On what: the GPU's name, or the CPU's SIMD level and threads.
+ */
+adapter: string,
+/**
+ * Why this route, in words for a person.
+ */
+reason: string,
+/**
+ * The machine.
+ */
+machine: BenchMachine,
+/**
+ * From nothing to the first token; the second start, if one was asked for, is the last.
+ */
+starts: Array<BenchStart>,
+/**
+ * From nothing to the first token, the first time.
+ */
+cold_first_token_ms: number,
+/**
+ * The same a second time, with the compiled shaders that the first start left behind; none if not asked for.
+ */
+warm_first_token_ms: number | null,
+/**
+ * Prompts, in the order that was asked for.
+ */
+prefill: Array<PrefillResult>,
+/**
+ * Decodings, in the order that was asked for.
+ */
+decode: Array<DecodeResult>,
+/**
+ * What was asked for and not measured, and why.
+ */
+skipped: Array<SkippedCase>,
+/**
+ * The median of the longest prompt of at most 512 tokens, or of the shortest; none if none was measured.
+ */
+prefill_tokens_per_s: number | null,
+/**
+ * The median of the shallowest decoding; none if none was measured.
+ */
+decode_tokens_per_s: number | null,
+/**
+ * How fast memory is copied: bytes read and bytes written, in one second.
+ */
+copy_bytes_per_s: number,
+/**
+ * How fast memory is read.
+ */
+read_bytes_per_s: number,
+/**
+ * Of the shallowest decoding: bytes that its tokens had to read, as a part of what the faster of copying and
+ * reading would have moved in the same time. None if no decoding was measured.
+ */
+roofline_fraction: number | null,
+/**
+ * Memory that the engine allocated on the device, at most.
+ */
+peak_device_bytes: number,
+/**
+ * Memory that the process had at most since it began; none where the platform does not tell.
+ */
+peak_process_bytes: number | null,
+/**
+ * What the plan says that the model needs.
+ */
+memory: MemoryPlan,
+/**
+ * The time of each kernel; empty if it was not asked for or the device has no clock for it.
+ */
+profile: Array<PlanProfile>,
+/**
+ * Why `profile` is empty, if it is.
+ */
+profile_absence: string | null,
+/**
+ * From the request to this report.
+ */
+elapsed_ms: number, };
+
+/**
+ * What to measure, and how often. Where a field is None or empty, the engine takes what its documentation names.
+ */
+export type BenchRequest = {
+/**
+ * A model, or a shape with random weights.
+ */
+subject: BenchSubject,
+/**
+ * CPU, GPU, or whichever is there.
+ */
+device: DeviceChoice,
+/**
+ * Lengths of prompts to read. None: 128, 512 and 2048; an empty list: none.
+ */
+prefill_tokens?: Array<number> | null,
+/**
+ * Tokens in the cache before the decoding that is measured. None: 0, 2048 and 8192; an empty list: none.
+ */
+depth_tokens?: Array<number> | null,
+/**
+ * New tokens of each decoding, at least 2. None: 64.
+ */
+decode_tokens?: number | null,
+/**
+ * How often each length is measured, after a run that is not counted. None: 5.
+ */
+repeats?: number | null,
+/**
+ * No further repeat of a length begins after so long. None: 60,000.
+ */
+case_ms_max?: number | null,
+/**
+ * Whether to take the time of each kernel apart, in runs of their own. None: yes.
+ */
+profile?: boolean | null,
+/**
+ * Whether to start a second time, with what the first start left behind. None: no.
+ */
+warm_start?: boolean | null,
+/**
+ * What the random weights begin with. None: 1.
+ */
+seed?: number | null, };
+
+/**
+ * The shapes that need no files.
+ */
+export type BenchShape = "tiny" | "llama-1b" | "llama-8b" | "qwen3-0.6b";
+
+/**
+ * A stage of a measurement.
+ */
+export type BenchStage = "bandwidth" | "prefill" | "decode" | "profile";
+
+/**
+ * One start, step by step.
+ */
+export type BenchStart = {
+/**
+ * Opening the device.
+ */
+open_ms: number,
+/**
+ * Allocating memory and compiling shaders.
+ */
+prepare_ms: number,
+/**
+ * Weights on their way to the device, or being made there.
+ */
+weights_ms: number,
+/**
+ * The first prompt, of at most 32 tokens, and the first token.
+ */
+first_inference_ms: number,
+/**
+ * All of it.
+ */
+first_token_ms: number, };
+
+/**
+ * What is measured.
+ */
+export type BenchSubject = { "kind": "model",
+/**
+ * A name from the registry, or a path where the host allows paths. Empty: the bundled model.
+ */
+model: string, } | { "kind": "shape",
+/**
+ * Which sizes.
+ */
+shape: BenchShape,
+/**
+ * How its matrices are stored; vectors are always F32.
+ */
+format: Format, };
+
+/**
+ * How far a measurement is. The loading before it is told by `loading`.
+ */
+export type Benching = {
+/**
+ * What is being measured.
+ */
+stage: BenchStage,
+/**
+ * Tokens of the prompt, or in the cache; 0 for other stages.
+ */
+tokens: number,
+/**
+ * Which repeat it is, from 0 for the run that is not counted.
+ */
+repeat: number,
+/**
+ * How many repeats are wanted.
+ */
+repeats: number,
+/**
+ * Stages and lengths done so far.
+ */
+done: number,
+/**
+ * Stages and lengths in all.
+ */
+total: number,
+/**
+ * Since the request.
+ */
+elapsed_ms: number, };
+
+/**
  * One turn of a conversation.
  */
 export type ChatMessage = {
@@ -149,6 +410,31 @@ cores: number,
  * Threads that the engine uses.
  */
 threads: number, };
+
+/**
+ * How fast text is written.
+ */
+export type DecodeResult = {
+/**
+ * Tokens in the cache before it.
+ */
+depth_tokens: number,
+/**
+ * New tokens.
+ */
+decode_tokens: number,
+/**
+ * New tokens after the first, over the time they took.
+ */
+tokens_per_s: Spread,
+/**
+ * Bytes that one of these tokens has to read, on average: weights, keys and values.
+ */
+bytes_per_token: number,
+/**
+ * Those bytes at this speed, as a part of the measured bandwidth.
+ */
+roofline_fraction: number, };
 
 /**
  * Which kind of device shall run the model.
@@ -437,7 +723,7 @@ name: string,
 /**
  * Its arguments, usually an object.
  */
-arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "documents" } & DocumentList | { "type": "document_progress" } & DocumentProgress | { "type": "document_added" } & AddedDocument | { "type": "document_removed",
+arguments: unknown, } | { "type": "done" } & Done | { "type": "embedding" } & Embedding | { "type": "embedded" } & Embedded | { "type": "benching" } & Benching | { "type": "benched" } & BenchReport | { "type": "documents" } & DocumentList | { "type": "document_progress" } & DocumentProgress | { "type": "document_added" } & AddedDocument | { "type": "document_removed",
 /**
  * As it was.
  */
@@ -520,6 +806,11 @@ available_bytes: number,
  * In words for a person.
  */
 reason: string, };
+
+/**
+ * How the numbers of a tensor are stored. [`crate::quant`] shows each block's layout.
+ */
+export type Format = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q2_K" | "Q3_K" | "Q4_K" | "Q5_K" | "Q6_K" | "IQ4_NL" | "IQ4_XS" | "IQ3_XXS" | "IQ3_S" | "IQ2_XXS" | "IQ2_XS" | "IQ2_S" | "TQ1_0" | "TQ2_0" | "MXFP4";
 
 /**
  * One way in which weights are stored.
@@ -612,6 +903,27 @@ context_tokens?: number | null,
  * Whether every tensor shall be listed.
  */
 tensors: boolean, };
+
+/**
+ * The time of one kernel in one step.
+ */
+export type KernelTime = {
+/**
+ * Its name.
+ */
+kernel: string,
+/**
+ * How often it runs in a step.
+ */
+count: number,
+/**
+ * Of all its runs, the median of some steps.
+ */
+ms: number,
+/**
+ * Of all kernels' time.
+ */
+fraction: number, };
 
 /**
  * A kind of model file.
@@ -978,9 +1290,47 @@ start: number,
 end: number, };
 
 /**
+ * Where the time of one plan goes.
+ */
+export type PlanProfile = {
+/**
+ * Prefill or decode.
+ */
+stage: BenchStage,
+/**
+ * Tokens in the cache before it.
+ */
+depth_tokens: number,
+/**
+ * Tokens of the step.
+ */
+tokens: number,
+/**
+ * All kernels together.
+ */
+total_ms: number,
+/**
+ * Each kernel, the one that takes the longest first.
+ */
+kernels: Array<KernelTime>, };
+
+/**
  * How the vectors of a text's tokens become one.
  */
 export type Pooling = "mean" | "cls" | "last";
+
+/**
+ * How fast a prompt is read.
+ */
+export type PrefillResult = {
+/**
+ * Its length.
+ */
+prompt_tokens: number,
+/**
+ * Tokens of the prompt over the time to the first new token.
+ */
+tokens_per_s: Spread, };
 
 /**
  * What the probe found. Sizes in bytes; 0 where the platform does not tell.
@@ -1056,7 +1406,7 @@ path: string, } | { "type": "remove_model",
 /**
  * Its name.
  */
-model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "documents" } | { "type": "add_document" } & AddDocument | { "type": "remove_document",
+model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & GenerateRequest | { "type": "embed" } & EmbedRequest | { "type": "bench" } & BenchRequest | { "type": "documents" } | { "type": "add_document" } & AddDocument | { "type": "remove_document",
 /**
  * Its number.
  */
@@ -1172,6 +1522,48 @@ head_dim: number | null,
  * Width of the feed-forward layer.
  */
 feed_forward: number | null, };
+
+/**
+ * Something that was asked for and not measured.
+ */
+export type SkippedCase = {
+/**
+ * Prefill or decode.
+ */
+stage: BenchStage,
+/**
+ * Tokens of the prompt, or in the cache.
+ */
+tokens: number,
+/**
+ * Why.
+ */
+reason: string, };
+
+/**
+ * The middle of some measurements, and how far they lie apart.
+ */
+export type Spread = {
+/**
+ * Half of them are below it.
+ */
+median: number,
+/**
+ * The least.
+ */
+min: number,
+/**
+ * The greatest.
+ */
+max: number,
+/**
+ * Median of the distances from the median: half of the measurements lie within it.
+ */
+deviation: number,
+/**
+ * Each measurement, in order.
+ */
+samples: Array<number>, };
 
 /**
  * Why an answer ended.

@@ -105,7 +105,10 @@ describe('WorkerLink', () => {
     const link = linkTo(...workers);
     const [config, weights] = [new File(['{}'], 'config.json'), new File(['w'], 'model.safetensors')];
     link.open().catch(() => undefined);
-    const path = link.offer([config, weights]);
+    const path = link.offer([
+      { path: 'config.json', file: config },
+      { path: 'model.safetensors', file: weights },
+    ]);
     const files = { kind: 'files', key: path, paths: ['config.json', 'model.safetensors'], files: [config, weights] };
     expect(workers[0].heard[1]).toEqual({ ...files, name: undefined });
     const adding = collect(link.send({ type: 'add_model', path }));

@@ -1,6 +1,6 @@
 import type { FromWorker, ToWorker } from '../worker/messages';
 import { isEventEnvelope, linkFailure } from './failure';
-import type { Link, SendOptions } from './link';
+import type { ChosenFile, Link, SendOptions } from './link';
 import { LinkError } from './link';
 import { Multiplexer, unreadable } from './multiplex';
 import type { Event, EventEnvelope, Failure, Request } from './protocol.gen';
@@ -16,7 +16,7 @@ export interface WorkerLinkOptions {
 
 /** Files that were chosen, and the name under which the engine lists them, once it does. */
 interface Offer {
-  readonly files: readonly File[];
+  readonly files: readonly ChosenFile[];
   name: string | undefined;
 }
 
@@ -69,18 +69,19 @@ export class WorkerLink implements Link {
     return this.#requests.send(request, options);
   }
 
-  offer(files: readonly File[]): string {
+  offer(files: readonly ChosenFile[]): string {
     this.#offered += 1;
-    const key = `chosen/${this.#offered}`;
+    // The engine lists what was chosen in the order of these.
+    const key = `chosen/${String(this.#offered).padStart(6, '0')}`;
     const offer = { files, name: undefined };
     this.#offers.set(key, offer);
     this.#sayFiles(key, offer);
     return key;
   }
 
-  #sayFiles(key: string, { files, name }: Offer): void {
-    const paths = files.map((file) => file.webkitRelativePath || file.name);
-    this.#say({ kind: 'files', key, name, paths, files });
+  #sayFiles(key: string, { files: chosen, name }: Offer): void {
+    const paths = chosen.map(({ path }) => path);
+    this.#say({ kind: 'files', key, name, paths, files: chosen.map(({ file }) => file) });
   }
 
   /** Keeps up with what the engine lists. */

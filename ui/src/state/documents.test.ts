@@ -106,7 +106,7 @@ describe('DocumentShelf', () => {
     const rig = setUp();
     const shelf = await opened(rig);
     await shelf.addFiles([new File(['x'.repeat(1001)], 'large.txt')]);
-    expect(shelf.refused[0]?.failure.message).toContain('large.txt has 1.0 kB');
+    expect(shelf.refused[0]?.failure.message).toContain('large.txt has 1001 B, but a page sends at most 1000 B');
     expect(types(rig.native)).not.toContain('add_document');
     rig.native.documents.refusal = { code: 'malformed', message: 'a.pdf cannot be read as PDF', hint: 'Save it anew.' };
     await shelf.addText('Some words');

@@ -1,6 +1,6 @@
-import { linkFailure } from '../link/failure';
+import { failureOf } from '../link/failure';
 import { LinkError } from '../link/link';
-import type { Link } from '../link/link';
+import type { ChosenFile, Link } from '../link/link';
 import type { Links } from '../link/links';
 import type { Event, Failure, ModelList, ModelReport, Outlook, Request } from '../link/protocol.gen';
 import type { Session } from './session.svelte';
@@ -15,9 +15,11 @@ export class ModelShelf {
   selected = $state('');
   report = $state.raw<ModelReport | undefined>();
   failure = $state.raw<Failure | undefined>();
+  /** Why what was brought last is not on the list. */
+  refusal = $state.raw<Failure | undefined>();
   /** What is being waited for, in words; empty if nothing is. */
   busy = $state('');
-  /** What was done last, for screen readers. */
+  /** What was done last, in words. */
   said = $state('');
   /** Tokens of context that the person wishes; none: what is usual and fits. */
   contextTokens = $state<number | undefined>();
@@ -56,7 +58,8 @@ export class ModelShelf {
 
   /** Reads the list, and looks at the model in use. */
   async open(): Promise<void> {
-    this.failure = undefined;
+    this.said = '';
+    this.refusal = undefined;
     if (!(await this.#relist())) return;
     const names = this.list?.models.map(({ name }) => name) ?? [];
     const inUse = this.#session.loaded?.model ?? this.#session.model;
@@ -77,26 +80,52 @@ export class ModelShelf {
     await this.#inspect();
   }
 
-  async addFiles(files: readonly File[]): Promise<void> {
-    if (files.length === 0) return;
+  /** Brings files that were chosen in the page, or are being gathered from what was dropped on it. */
+  async addFiles(chosen: readonly ChosenFile[] | Promise<readonly ChosenFile[]>): Promise<void> {
+    this.refusal = undefined;
+    this.said = '';
+    this.busy = 'Gathering the files';
     const link = this.#engine;
-    const opened = await this.#open(link);
-    if (!opened) return;
-    const path = link.offer?.(files);
-    if (path !== undefined) await this.#add(link, path);
+    let key: string | undefined;
+    try {
+      const files = await chosen;
+      if (files.length > 0 && this.way === 'server') throw new LinkError(OUT_OF_REACH);
+      if (files.length > 0) await link.open();
+      key = files.length > 0 ? link.offer?.(files) : undefined;
+    } catch (thrown) {
+      this.refusal = failureOf(thrown, 'Choose the files again.');
+    }
+    this.busy = '';
+    if (key !== undefined) await this.#add(link, key);
   }
 
   async addPath(path: string): Promise<void> {
     if (path.trim() !== '') await this.#add(this.#keeper, path.trim());
   }
 
+  /** Lets the person choose in the system's own dialog. */
+  async choosePath(what: 'file' | 'folder'): Promise<void> {
+    try {
+      const path = await this.#keeper.choosePath?.(what);
+      if (path !== undefined) await this.addPath(path);
+    } catch (thrown) {
+      this.refusal = failureOf(thrown, 'Type the path instead.');
+    }
+  }
+
   async remove(): Promise<void> {
-    const event = await this.#ask(this.#keeper, { type: 'remove_model', model: this.selected }, 'Removing');
+    const model = this.selected;
+    const event = await this.#ask(this.#keeper, { type: 'remove_model', model }, 'Removing');
+    this.failure = failureIn(event);
     if (event?.type !== 'model_removed') return;
+    const inUse = this.#session.loaded?.model === model;
+    // What is loaded next must not be what nobody can find any more.
+    if (this.#session.model === model) this.#session.model = '';
     this.selected = '';
     this.report = undefined;
     await this.open();
-    this.said = `${event.model} is no longer on the list. Its files are where they were.`;
+    const use = inUse ? ' It answers until another is loaded.' : '';
+    this.said = `${model} is no longer on the list.${use} Its files are where they were.`;
   }
 
   /** Makes the model answer from now on. */
@@ -116,48 +145,78 @@ export class ModelShelf {
 
   async #relist(): Promise<boolean> {
     const event = await this.#ask(this.#keeper, { type: 'models' }, 'Reading the list');
+    if (event !== undefined) this.failure = failureIn(event);
     if (event?.type !== 'models') return false;
     this.list = event;
     return true;
   }
 
+  /** Puts a model on the list. One that cannot even be looked at does not stay there. */
   async #add(link: Link, path: string): Promise<void> {
+    this.refusal = undefined;
+    this.said = '';
+    const before = this.selected;
+    const known = this.list?.models.map(({ name }) => name) ?? [];
     const event = await this.#ask(link, { type: 'add_model', path }, 'Looking at the files');
+    this.refusal = failureIn(event);
     if (event?.type !== 'model_added' || !(await this.#relist())) return;
-    await this.select(event.model);
-    this.said = `${event.model} is on the list now.`;
+    const { model } = event;
+    await this.select(model);
+    const { failure } = this;
+    if (this.selected !== model) return;
+    if (failure === undefined || known.includes(model)) {
+      this.said = known.includes(model) ? `${model} was on the list already.` : `${model} is on the list now.`;
+      return;
+    }
+    await this.#ask(link, { type: 'remove_model', model }, 'Putting things back');
+    await this.#relist();
+    if (before !== '') await this.select(before);
+    this.refusal = failure;
   }
 
   async #inspect(): Promise<void> {
     const wish = this.contextTokens === undefined ? {} : { context_tokens: this.contextTokens };
     const request: Request = { type: 'inspect', model: this.selected, tensors: false, ...wish };
     const event = await this.#ask(this.#engine, request, 'Reading the headers');
-    if (event?.type === 'inspected') this.report = event;
+    if (event === undefined) return;
+    this.failure = failureIn(event);
+    if (event.type === 'inspected') this.report = event;
   }
 
-  async #open(link: Link): Promise<boolean> {
-    try {
-      await link.open();
-      return true;
-    } catch (thrown) {
-      const words = 'the engine could not be reached';
-      this.failure = thrown instanceof LinkError ? thrown.failure : linkFailure(words, 'Choose another route.');
-      return false;
-    }
-  }
-
-  /** Asks, and gives the last event; nothing if it is a failure, or if something else was asked meanwhile. */
+  /** Asks, and gives the last event; nothing if something else was asked meanwhile. */
   async #ask(link: Link, request: Request, busy: string): Promise<Event | undefined> {
     this.#asked += 1;
     const asked = this.#asked;
     this.busy = busy;
     this.failure = undefined;
-    let last: Event | undefined;
-    if (await this.#open(link)) for await (const event of link.send(request)) last = event;
+    const last = await lastEvent(link, request);
     if (asked !== this.#asked) return undefined;
     this.busy = '';
-    if (last?.type !== 'failed') return last;
-    this.failure = { code: last.code, message: last.message, hint: last.hint };
-    return undefined;
+    return last;
   }
 }
+
+/** A link that cannot be opened is a failure like any other. */
+async function lastEvent(link: Link, request: Request): Promise<Event | undefined> {
+  let last: Event | undefined;
+  try {
+    await link.open();
+    for await (const event of link.send(request)) last = event;
+  } catch (thrown) {
+    last = { type: 'failed', ...failureOf(thrown, 'Choose another route.') };
+  }
+  return last;
+}
+
+function failureIn(event: Event | undefined): Failure | undefined {
+  if (event?.type !== 'failed') return undefined;
+  const { code, message, hint } = event;
+  return { code, message, hint };
+}
+
+/** Files of a page are read by the engine in that page alone. */
+const OUT_OF_REACH: Failure = {
+  code: 'not_allowed',
+  message: 'the model runs outside of this page, where its files cannot be read',
+  hint: 'Let the model run in this page, then bring the files again.',
+};

@@ -36,7 +36,7 @@ describe('ModelShelf', () => {
     const rig = setUp({ route: 'webview-cpu' });
     await rig.session.start();
     const shelf = shelfOf(rig);
-    const files = [new File(['GGUF'], 'a.gguf')];
+    const files = [{ path: 'a.gguf', file: new File(['GGUF'], 'a.gguf') }];
     await shelf.addFiles(files);
     expect(rig.webview.offered).toEqual([files]);
     expect([shelf.selected, shelf.isAdded]).toEqual(['1', true]);
@@ -63,6 +63,46 @@ describe('ModelShelf', () => {
     expect(types(rig.webview).filter((type) => type === 'load')).toHaveLength(1);
   });
 
+  it('keeps nothing on the list that cannot be read, and says why', async () => {
+    const rig = setUp({ route: 'webview-cpu' });
+    await rig.session.start();
+    const shelf = shelfOf(rig);
+    await shelf.open();
+    const broken = { code: 'truncated', message: 'it is cut short', hint: 'Fetch it again.' } as const;
+    rig.broken.set('1', broken);
+    await shelf.addFiles([{ path: 'cut.gguf', file: new File(['GGUF'], 'cut.gguf') }]);
+    expect([shelf.selected, shelf.failure, shelf.refusal]).toEqual(['hearth-tiny', undefined, broken]);
+    expect(shelf.list?.models.map(({ name }) => name)).toEqual(['hearth-tiny']);
+    expect([shelf.report?.model, shelf.isLoaded]).toEqual(['hearth-tiny', true]);
+    rig.broken.clear();
+    await shelf.addFiles(Promise.resolve([{ path: 'whole.gguf', file: new File(['GGUF'], 'whole.gguf') }]));
+    expect([shelf.selected, shelf.refusal]).toEqual(['2', undefined]);
+    await shelf.addFiles(Promise.reject(new Error('the folder went away')));
+    expect([shelf.refusal?.message, shelf.busy, shelf.selected]).toEqual(['the folder went away', '', '2']);
+  });
+
+  it('refuses files that the engine cannot reach', async () => {
+    const rig = setUp({ route: 'native-cpu' });
+    await rig.session.start();
+    const shelf = shelfOf(rig);
+    await shelf.addFiles([{ path: 'a.gguf', file: new File(['GGUF'], 'a.gguf') }]);
+    expect([shelf.refusal?.code, rig.native.offered, rig.webview.offered]).toEqual(['not_allowed', [], []]);
+  });
+
+  it('takes the model in use off the list, and lets it answer on', async () => {
+    const rig = setUp({ route: 'webview-cpu' });
+    await rig.session.start();
+    const shelf = shelfOf(rig);
+    await shelf.addFiles([{ path: 'a.gguf', file: new File(['GGUF'], 'a.gguf') }]);
+    shelf.load();
+    await turnOver();
+    await rig.settled();
+    expect(rig.session.loaded?.model).toBe('1');
+    await shelf.remove();
+    expect(shelf.said).toContain('It answers until another is loaded.');
+    expect([rig.session.loaded?.model, rig.session.model]).toEqual(['1', '']);
+  });
+
   it('shows the answer to the last question only', async () => {
     const rig = setUp({ route: 'webview-cpu' });
     await rig.session.start();
@@ -80,10 +120,10 @@ describe('words about a model', () => {
       const [outlook] = report.outlooks;
       return outlook === undefined ? '' : fitText(outlook.cpu, report);
     };
-    expect(words(30e6)).toBe('23.6 MB are needed, and 30.0 MB are free.');
-    expect(words(21e6)).toBe('23.6 MB are needed, but 21.0 MB are free. Up to 1\u202f500 tokens of context would fit.');
+    expect(words(30e6)).toBe('22.5 MiB are needed, and 28.6 MiB are free.');
+    expect(words(21e6)).toBe('22.5 MiB are needed, but 20.0 MiB are free. Up to 1\u202f500 tokens of context would fit.');
     expect(words(9e6)).toContain('choose a smaller model');
-    expect(words(0)).toBe('23.6 MB are needed. How much is free is not told here.');
+    expect(words(0)).toBe('22.5 MiB are needed. How much is free is not told here.');
   });
 
   it('say why a model cannot hold a conversation', () => {

@@ -38,6 +38,8 @@ export interface Rig {
   gates: Record<'load' | 'prefill' | 'token', Gate>;
   kept: Map<string, string>;
   failures: Map<Request['type'], Failure>;
+  /** Models whose files cannot be read, and why. */
+  broken: Map<string, Failure>;
   settled: () => Promise<void>;
 }
 
@@ -54,6 +56,7 @@ export interface Wishes {
 export function setUp(wishes: Wishes = {}): Rig {
   const gates = { load: new Gate(), prefill: new Gate(), token: new Gate() };
   const failures = new Map<Request['type'], Failure>();
+  const broken = new Map<string, Failure>();
   const kept = wishes.kept ?? new Map<string, string>();
   const engine = (side: FakeEngine['side'], given: FakeEngine['report'] | Failure): FakeEngine | Failure =>
     'code' in given
@@ -63,7 +66,8 @@ export function setUp(wishes: Wishes = {}): Rig {
           report: given,
           answer: () => wishes.answer ?? 'Good evening. How are you?',
           pause: (what) => gates[what].pass(),
-          failure: (request) => failures.get(request.type),
+          failure: (request) =>
+            (request.type === 'inspect' ? broken.get(request.model) : undefined) ?? failures.get(request.type),
         };
   const webview = new FakeLink('worker', engine('webview', wishes.webview ?? fakeReport()));
   const native = new FakeLink('socket', engine('native', wishes.native ?? fakeReport({ adapters: [fakeAdapter()] })));
@@ -82,7 +86,7 @@ export function setUp(wishes: Wishes = {}): Rig {
       else wishes.frames.push(act);
     },
   });
-  return { session, webview, native, gates, kept, failures, settled: () => settle(session) };
+  return { session, webview, native, gates, kept, failures, broken, settled: () => settle(session) };
 }
 
 /** Waits until the session rests: everything the scripted engines had to say has been said. */

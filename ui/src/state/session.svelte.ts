@@ -3,7 +3,7 @@ import { LinkError } from '../link/link';
 import type { Link } from '../link/link';
 import type { Links } from '../link/links';
 import { PROTOCOL_VERSION } from '../link/protocol.gen';
-import type { Event, Failure, GenerateRequest, Passage, ProbeReport, Request, Route } from '../link/protocol.gen';
+import type { Event, Failure, GenerateRequest, Loaded, Passage, ProbeReport, Request, Route } from '../link/protocol.gen';
 import { SentenceFeed } from '../text/sentences';
 import * as talk from './conversation';
 import type { Conversation, Mode } from './conversation';
@@ -43,6 +43,8 @@ export class Session {
   choice = $state.raw<RouteChoice | undefined>();
   /** The model that is asked for; empty: the bundled one. */
   model = $state.raw('');
+  /** The model that answered before the one that is being loaded, or could not be. */
+  before = $state.raw<Loaded | undefined>();
   /** Whether a question waits for the model to be ready. */
   waiting = $state(false);
   /** Finished sentences of the answer, for screen readers. */
@@ -62,7 +64,7 @@ export class Session {
   readonly #machine = new EngineMachine();
   readonly #feed = new SentenceFeed();
   /** The route that holds a model, or tried to. */
-  #active: Route | undefined;
+  #active = $state.raw<Route | undefined>();
   /** Tokens of context that were asked for; none: as many as is usual and fits. */
   #contextTokens: number | undefined;
   #controller = new AbortController();
@@ -158,10 +160,33 @@ export class Session {
 
   /** Takes another model, with the route as it is. The conversation stays. */
   useModel(model: string, contextTokens: number | undefined): void {
+    const { loaded } = this;
+    if (loaded !== undefined && loaded.model !== model) this.before = loaded;
     this.model = model;
     this.#contextTokens = contextTokens;
     if (this.status.name === 'generating') this.#step({ kind: 'stop' });
     void (this.#active === undefined ? this.start() : this.#takeTurn((signal) => this.#load(signal)));
+  }
+
+  /** Takes the model again that gave way to the one that could not be loaded. */
+  goBack(): void {
+    if (this.before !== undefined) this.useModel(this.before.model, this.before.context_tokens);
+  }
+
+  /** Stops a load that is under way. */
+  stopLoading(): void {
+    if (this.status.name === 'loading') this.#controller.abort();
+  }
+
+  /** Lends the engine in use to a measurement. The model makes way for it and is loaded again; questions wait. */
+  measure(work: (link: Link, signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.status.name === 'generating') this.#step({ kind: 'stop' });
+    return this.#takeTurn(async (signal) => {
+      if (this.engine === undefined) return;
+      this.#step({ kind: 'load' });
+      await work(this.engine, signal);
+      if (!signal.aborted) await this.#load(signal);
+    });
   }
 
   /** The engine in use; before there is one, none. */
@@ -331,6 +356,7 @@ export class Session {
   }
 
   #take(event: Event): void {
+    if (event.type === 'loaded') this.before = undefined;
     this.#step({ kind: 'event', event, nowMs: this.#given.nowMs() });
   }
 

@@ -330,3 +330,32 @@ describe('a reload', () => {
     expect(setUp({ kept }).session.conversation.messages.at(-1)).toMatchObject({ content: 'Good', state: 'stopped' });
   });
 });
+
+describe('another model', () => {
+  it('may be stopped on its way, and gives way to the one before', async () => {
+    const { session, gates, settled, native } = setUp();
+    await session.start();
+    gates.load.close();
+    session.useModel('large', 512);
+    await gates.load.reached;
+    session.stopLoading();
+    gates.load.open();
+    await settled();
+    expect(session.status).toMatchObject({ name: 'failed', phase: 'load', failure: { code: 'cancelled' } });
+    expect(session.before?.model).toBe('hearth-tiny');
+    session.goBack();
+    await turnOver();
+    await settled();
+    expect(native.requests.at(-1)).toMatchObject({ type: 'load', model: 'hearth-tiny', context_tokens: 1024 });
+    expect([session.loaded?.model, session.before]).toEqual(['hearth-tiny', undefined]);
+  });
+
+  it('is not stopped once it is there', async () => {
+    const { session } = setUp();
+    await session.start();
+    session.stopLoading();
+    session.send('Hello!');
+    await turnOver();
+    expect(contents(session)).toEqual(['Hello!', 'Good evening. How are you?']);
+  });
+});

@@ -1,5 +1,5 @@
 import type { Document, DocumentProgress, Passage } from '../link/protocol.gen';
-import { formatNumber } from './model';
+import { formatNumber } from './format';
 
 /** "tale.md · The sea · characters 10 to 220": where a passage stands. */
 export function placeText(passage: Passage): string {

@@ -1,14 +1,14 @@
-const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'] as const;
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
-/** "24.3 MB": decimal units, as disks and networks count. */
+/** "23.2 MiB": as the engine's own messages and `hearth inspect` write it. */
 export function formatBytes(bytes: number): string {
   let value = Math.max(0, bytes);
   let unit = 0;
-  while (value >= 1000 && unit < UNITS.length - 1) {
-    value /= 1000;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
     unit += 1;
   }
-  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit] ?? 'B'}`;
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit] ?? 'B'}`;
 }
 
 /** "380 ms", "2.4 s", "1 min 5 s". */
@@ -24,9 +24,14 @@ export function formatSpeed(tokensPerS: number): string {
   return `${tokensPerS >= 100 ? Math.round(tokensPerS) : tokensPerS.toFixed(1)} tok/s`;
 }
 
-/** "9.4 million", "1.2 billion". */
+/** "1 234 567": figures in threes, apart by a narrow space. */
+export function formatNumber(value: number): string {
+  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, '\u202f');
+}
+
+/** "96 576", "9.4 million", "1.2 billion". */
 export function formatCount(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toFixed(1)} billion`;
   if (count >= 1e6) return `${(count / 1e6).toFixed(1)} million`;
-  return String(count);
+  return formatNumber(count);
 }

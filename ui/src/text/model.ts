@@ -1,16 +1,11 @@
-import type { FitReport, ModelReport, TemplateReport } from '../link/protocol.gen';
-import { formatBytes, formatCount } from './format';
+import type { FitReport, ListedModel, ModelReport, TemplateReport } from '../link/protocol.gen';
+import { formatBytes, formatCount, formatNumber } from './format';
 import { sentence } from './words';
 
 /** A fact about a model: what it is called, and what it is. */
 export interface Fact {
   readonly name: string;
   readonly value: string;
-}
-
-/** "1 234 567": figures in threes, apart by a narrow space. */
-export function formatNumber(value: number): string {
-  return String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, '\u202f');
 }
 
 function shapeText({ shape }: ModelReport): string {
@@ -45,7 +40,8 @@ export function facts(report: ModelReport): Fact[] {
     ['Made from', about.base_model],
     ['Licence', about.license],
     ['Architecture', report.architecture],
-    ['Size', `${formatBytes(report.weights_bytes)} · ${formatCount(report.parameters)} parameters · ${files}`],
+    ['Parameters', formatCount(report.parameters)],
+    ['Size', `${formatBytes(report.weights_bytes)} in ${files}`],
     ['Shape', shapeText(report)],
     ['Made for', shape.context_tokens === null ? '' : `${formatNumber(shape.context_tokens)} tokens of context`],
     ['Tokenizer', `${tokenizer.kind}${tokens === null ? '' : `, ${formatNumber(tokens)} tokens`}`],
@@ -92,9 +88,15 @@ export function obstacle(report: ModelReport): string {
   return '';
 }
 
+/** What is said of a model on the list: where it lies, or what it is. */
+export function aboutText(model: ListedModel, way: keyof typeof WAYS): string {
+  if (model.is_added && way === 'files') return 'From this page, for as long as it is open.';
+  return model.place ?? model.description;
+}
+
 /** How a model can be brought here. */
 export const WAYS = {
-  paths: 'Drop a model’s file or folder on this window, or type where it lies.',
+  paths: 'Drop a model’s file or folder on this window, choose it, or type where it lies.',
   files: 'Drop files here, or choose them. They are read where they are: nothing is uploaded.',
   server: 'This model runs outside of the page, where models are chosen on the server, with its command line.',
 } as const;

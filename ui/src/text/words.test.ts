@@ -43,15 +43,17 @@ describe('SentenceFeed', () => {
 
 describe('figures', () => {
   it('carry their units', () => {
-    expect([0, 999, 1000, 18_800_000, 2_254_857_830, 152e9].map(formatBytes)).toEqual(['0 B', '999 B', '1.0 kB', '18.8 MB', '2.3 GB', '152 GB']);
+    expect([0, 1023, 1024, 18_800_000, 2_254_857_830, 152e9].map(formatBytes)).toEqual([
+      ...['0 B', '1023 B', '1.0 KiB', '17.9 MiB', '2.1 GiB', '141.6 GiB'],
+    ]);
     expect([0, 412, 2400, 65_000].map(formatDuration)).toEqual(['0 ms', '412 ms', '2.4 s', '1 min 5 s']);
     expect([0.4, 41.83, 212.4].map(formatSpeed)).toEqual(['0.4 tok/s', '41.8 tok/s', '212 tok/s']);
-    expect([950, 9_400_000, 1.2e9].map(formatCount)).toEqual(['950', '9.4 million', '1.2 billion']);
+    expect([950, 96_576, 9_400_000, 1.2e9].map(formatCount)).toEqual(['950', '96\u202f576', '9.4 million', '1.2 billion']);
   });
 
   it('tell how a load goes', () => {
     const progress = { stage: 'weights', doneBytes: 9.4e6, totalBytes: 18.8e6, elapsedMs: 400, bytesPerS: 23.5e6 } as const;
-    expect(progressText(progress)).toBe('9.4 MB of 18.8 MB · 23.5 MB/s · 400 ms');
+    expect(progressText(progress)).toBe('9.0 MiB of 17.9 MiB · 22.4 MiB/s · 400 ms');
     expect(progressText({ ...progress, totalBytes: 0 })).toBe('');
     expect(stageText(undefined)).toBe('Starting the engine');
   });

@@ -25,6 +25,7 @@ const TITLES: Partial<Record<FailureCode, string>> = {
   not_allowed: 'That is not allowed here',
   no_library: 'There are no documents here',
   link: 'The engine stopped answering',
+  cancelled: 'Stopped, as you asked',
 };
 
 /** What went wrong, in a few words. */

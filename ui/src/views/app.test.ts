@@ -121,7 +121,7 @@ describe('the models', () => {
     expect(dialog()?.open).toBe(true);
     expect(find('model-report').textContent).toContain('apache-2.0');
     expect(find('model-report').textContent).toContain('16.00 bits each');
-    expect(find('model-total').textContent).toBe('20.5 MB');
+    expect(find('model-total').textContent).toBe('19.6 MiB');
     expect(find('model-fit').dataset.fit).toBe('fits');
     expect(find('model-load').textContent.trim()).toBe('In use');
     expect(find('model-load').hasAttribute('disabled')).toBe(true);
@@ -134,7 +134,7 @@ describe('the models', () => {
     context.value = '4096';
     context.dispatchEvent(new Event('change', { bubbles: true }));
     await settle();
-    expect(find('model-total').textContent).toBe('23.6 MB');
+    expect(find('model-total').textContent).toBe('22.5 MiB');
     expect(find('model-fit').dataset.fit).toBe('too_large');
     expect(find('model-fit').textContent).toContain('1\u202f500 tokens of context would fit');
     expect(find('model-load').hasAttribute('disabled')).toBe(false);

@@ -9,6 +9,7 @@ mod elementwise;
 mod grouped;
 mod matmul;
 mod matvec;
+mod measure;
 mod panel;
 mod parts;
 mod run;
@@ -17,12 +18,18 @@ mod storage;
 mod stored;
 mod workers;
 
+pub use measure::{MemoryProbe, pattern};
 pub use simd::SimdLevel;
 pub use workers::{Serial, Workers};
 
 use std::{ops::Range, sync::Arc};
 
-use crate::{Error, Result, kernel::Step, plan::Program, tensor::TensorId};
+use crate::{
+    Error, Result,
+    kernel::{Step, shader::Kernel},
+    plan::Program,
+    tensor::TensorId,
+};
 use check::Limits;
 use storage::{Storage, fault};
 
@@ -94,6 +101,11 @@ impl CpuDevice {
 
     /// Runs a plan to its end.
     pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        self.run_each(plan, step, ids, &mut |_| {})
+    }
+
+    /// The same; `after` is called when a command is done.
+    fn run_each(&mut self, plan: usize, step: Step, ids: &[u32], after: &mut dyn FnMut(Kernel)) -> Result<()> {
         let Some((plan, limits)) = self.program.plans.get(plan).zip(self.limits.get(plan)) else {
             return Err(fault(format!("there is no plan {plan}")));
         };
@@ -111,8 +123,14 @@ impl CpuDevice {
         self.storage.ids.extend_from_slice(ids);
         for command in &plan.commands {
             run::execute(self.workers.as_ref(), self.simd, &mut self.storage, step, command);
+            after(command.kernel());
         }
         Ok(())
+    }
+
+    /// The token number that a plan chose last.
+    pub fn chosen(&self) -> Vec<u32> {
+        self.storage.ids.iter().copied().take(1).collect()
     }
 
     /// Reads elements of a state or a scratch tensor.

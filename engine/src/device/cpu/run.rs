@@ -67,6 +67,7 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::AddRows(add) => {
             storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
         }
+        Command::Peaks(_) | Command::Choose(_) | Command::Shortlist(_) => of_choices(storage, command),
     }
 }
 
@@ -144,6 +145,24 @@ fn of_encoders(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
                 centred::gelu(workers, level, gelu, step, from.floats(gelu.x), out);
             });
         }
+        _ => {}
+    }
+}
+
+/// What chooses among the numbers of a row.
+fn of_choices(storage: &mut Storage, command: &Command) {
+    match command {
+        Command::Peaks(peaks) => {
+            storage.with_output(peaks.peaks, |from, out| peaks.twin(from.floats(peaks.x), out));
+        }
+        Command::Choose(choose) => {
+            let mut id = 0;
+            storage.with_output(choose.choice, |from, out| id = choose.twin(from.floats(choose.peaks), out));
+            storage.ids = vec![id];
+        }
+        Command::Shortlist(list) => storage.with_output(list.list, |from, out| {
+            list.twin(from.floats(list.x), from.floats(list.peaks), out);
+        }),
         _ => {}
     }
 }

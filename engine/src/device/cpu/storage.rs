@@ -72,6 +72,11 @@ impl Storage {
         Ok(storage)
     }
 
+    /// Bytes of it all.
+    pub fn allocated_bytes(&self) -> u64 {
+        self.weights.iter().chain(&self.floats).map(|buffer| buffer.bytes().len() as u64).sum()
+    }
+
     fn add_weight(&mut self, decl: &TensorDecl, format: Format) -> Result<Place> {
         self.weights.push(Buffer::zeroed(&decl.label, decl.bytes())?);
         Ok(Place::Weight { index: self.weights.len() - 1, format, columns: decl.columns as usize })

@@ -80,13 +80,17 @@ pub fn report(adapter: &wgpu::Adapter) -> AdapterReport {
     }
 }
 
+/// Optional features that are used where there are any.
+const USED: wgpu::Features =
+    wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY).union(wgpu::Features::PIPELINE_CACHE);
+
 /// Opens a device with the sizes that the adapter offers and otherwise WebGPU's default limits, which every kernel
 /// keeps to.
 pub async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
     let offered = adapter.limits();
     let descriptor = wgpu::DeviceDescriptor {
         label: Some("hearth"),
-        required_features: adapter.features() & wgpu::Features::SUBGROUP,
+        required_features: adapter.features() & USED,
         required_limits: wgpu::Limits {
             max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
             max_buffer_size: offered.max_buffer_size,

@@ -1,19 +1,38 @@
 //! A GPU through wgpu: the same code natively and in a browser.
 
 mod adapter;
+mod bandwidth;
 mod buffers;
+mod cache;
+mod dispatch;
 mod fault;
+mod fused;
 mod pipelines;
+mod profile;
 mod readback;
 mod replay;
+mod tuning;
+
+pub use bandwidth::MemoryProbe;
 
 use std::ops::Range;
 
-use crate::{Error, Result, kernel::Step, plan::Program, protocol::AdapterReport, tensor::TensorId};
+use super::{Ids, Work};
+use crate::{
+    Error, Result,
+    kernel::{Step, shader::Kernel},
+    plan::{Fusion, Program},
+    protocol::AdapterReport,
+    tensor::TensorId,
+};
 use buffers::Buffers;
+use dispatch::Bench;
 use fault::Faults;
 use pipelines::Pipelines;
+pub use readback::GpuFetch;
+use readback::Staging;
 use replay::Replay;
+use tuning::Tuning;
 
 /// How to open a GPU. The defaults take what the adapter offers; the rest is for tests and for stepping down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +43,19 @@ pub struct GpuOptions {
     pub subgroups: Option<bool>,
     /// Split tensors as if no more could be bound at once, in bytes.
     pub max_binding_bytes: Option<u64>,
+    /// Whether one dispatch may do the work of several commands. None: yes.
+    pub fused: Option<bool>,
+    /// Into how many pieces attention of one token cuts the context, if it is that long. None: as many as pay.
+    pub attention_splits: Option<u32>,
+    /// Threads of a workgroup of attention of one token: 64, 128 or, with subgroups, 256. None: what the tuning says.
+    pub attention_threads: Option<u32>,
+    /// How many times four rows a workgroup computes of a product: 1, 2 or 4. None: what the tuning says.
+    pub matvec_quads: Option<u32>,
+    /// Whether products read many weights at a time. None: where rows are long.
+    pub wide: Option<bool>,
+    /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
+    /// products. Faster where arithmetic is what limits, and not the same numbers.
+    pub int8: bool,
 }
 
 /// A GPU with a program on it.
@@ -32,8 +64,11 @@ pub struct GpuDevice {
     device: wgpu::Device,
     queue: wgpu::Queue,
     faults: Faults,
+    staging: Staging,
     pipelines: Pipelines,
     max_binding_bytes: u64,
+    fuses: bool,
+    tuning: Tuning,
     loaded: Option<Loaded>,
 }
 
@@ -70,9 +105,12 @@ impl GpuDevice {
             report,
             pipelines: Pipelines::new(subgroups),
             max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
+            fuses: options.fused.unwrap_or(true),
+            tuning: Tuning::of(options, subgroups),
             device,
             queue,
             faults,
+            staging: Staging::default(),
             loaded: None,
         })
     }
@@ -99,8 +137,15 @@ impl GpuDevice {
         self.loaded = None;
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let prepared = Buffers::allocate(&self.device, program, self.max_binding_bytes).map(|buffers| {
-            let replay = Replay::build(&self.device, &self.queue, &mut self.pipelines, program, &buffers);
+        let limit = self.max_binding_bytes;
+        let fusion = if self.fuses {
+            Fusion::of(program, &|bytes, elements| Buffers::fits_one(bytes, elements, limit))
+        } else {
+            Fusion::none(program)
+        };
+        let prepared = Buffers::allocate(&self.device, program, &fusion.stacks, limit).map(|buffers| {
+            let bench = Bench { device: &self.device, queue: &self.queue, program, buffers: &buffers };
+            let replay = Replay::build(&bench, &mut self.pipelines, &fusion, self.tuning);
             Loaded { buffers, replay }
         });
         let invalid = validation.pop().await;
@@ -137,23 +182,37 @@ impl GpuDevice {
         Ok(())
     }
 
-    /// See [`super::Device::run`].
-    pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+    /// See [`super::Device::submit`].
+    pub fn submit(&mut self, work: &Work<'_>) -> Result<Option<GpuFetch>> {
         self.faults.check()?;
         let loaded = self.loaded.as_ref().ok_or(Error::NotLoaded)?;
-        loaded.replay.run(&self.device, &self.queue, plan, step, ids)?;
-        self.faults.check()
+        let label = Some("step");
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        loaded.replay.record(&self.queue, &mut encoder, work)?;
+        let fetch = match &work.fetch {
+            Some((id, elements)) => {
+                let buffer = loaded.buffers.whole(*id)?;
+                buffers::check_range(buffer, elements.start, elements.end.saturating_sub(elements.start))?;
+                Some(self.staging.copy(&self.device, &mut encoder, buffer, elements.clone()))
+            }
+            None => None,
+        };
+        let submission = self.queue.submit([encoder.finish()]);
+        self.faults.check()?;
+        Ok(fetch.map(|staging| self.staging.fetch(&self.device, &self.faults, staging, submission)))
+    }
+
+    /// The kernel of each dispatch that a step takes; how many there are is what a small model's speed follows from.
+    pub fn kernels(&self, plan: usize, step: Step) -> Vec<Kernel> {
+        self.loaded.as_ref().map_or_else(Vec::new, |loaded| loaded.replay.kernels(plan, step))
     }
 
     /// See [`super::Device::read`].
     pub async fn read(&mut self, id: TensorId, elements: Range<u64>) -> Result<Vec<f32>> {
-        self.faults.check()?;
-        let loaded = self.loaded.as_ref().ok_or(Error::NotLoaded)?;
-        let buffer = loaded.buffers.whole(id)?;
-        buffers::check_range(buffer, elements.start, elements.end.saturating_sub(elements.start))?;
-        let values = readback::read(&self.device, &self.queue, buffer, elements).await;
-        // A lost device explains a failed read better than the read itself does.
-        self.faults.check()?;
-        values
+        let nothing = Work { plans: &[], step: Step::default(), ids: Ids::Chosen, fetch: Some((id, elements)) };
+        match self.submit(&nothing)? {
+            Some(fetch) => fetch.wait().await,
+            None => Ok(Vec::new()),
+        }
     }
 }

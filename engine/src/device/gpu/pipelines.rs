@@ -1,9 +1,17 @@
 //! Compiled shaders, each once.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
+#[cfg(not(target_arch = "wasm32"))]
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
 
-use crate::kernel::{Access, Variant, shader::Kernel};
-use crate::tensor::Format;
+use crate::{
+    device::Workers,
+    kernel::{Access, Reading, Variant, shader::Kernel},
+    tensor::Format,
+};
 
 /// A compiled shader and how its bindings are laid out.
 #[derive(Clone)]
@@ -14,26 +22,59 @@ pub struct Compiled {
     pub layout: wgpu::BindGroupLayout,
 }
 
+/// Values of a shader's override constants, by their names.
+pub type Constants = Vec<(&'static str, u32)>;
+
 /// The shaders compiled so far.
 pub struct Pipelines {
     subgroups: bool,
-    compiled: HashMap<Variant, Compiled>,
+    /// What the driver compiled in an earlier start.
+    pub cache: Option<wgpu::PipelineCache>,
+    /// Who compiles several at once; nobody in a browser, which does so by itself.
+    pub workers: Option<Arc<dyn Workers>>,
+    compiled: HashMap<(Variant, Constants), Compiled>,
 }
 
 impl Pipelines {
     /// With or without subgroups.
     pub fn new(subgroups: bool) -> Self {
-        Self { subgroups, compiled: HashMap::new() }
+        Self { subgroups, cache: None, workers: None, compiled: HashMap::new() }
     }
 
-    /// The pipeline of a kernel for weights of that format.
-    pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel, format: Option<Format>) -> Compiled {
-        let variant = Variant { kernel, format, subgroups: self.subgroups };
-        self.compiled.entry(variant).or_insert_with(|| compile(device, variant)).clone()
+    /// What a kernel for weights of that format, read in that way, is called here.
+    pub fn variant(&self, kernel: Kernel, format: Option<Format>, reading: Reading) -> Variant {
+        Variant { kernel, format, subgroups: self.subgroups, reading }
+    }
+
+    /// Compiles what is wanted and not there yet, all at once if there are workers.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub fn compile_all(&mut self, device: &wgpu::Device, wanted: HashSet<(Variant, Constants)>) {
+        let Some(workers) = self.workers.clone() else { return };
+        let wanted: Vec<_> = wanted.into_iter().filter(|wanted| !self.compiled.contains_key(wanted)).collect();
+        let (made, cache) = (Mutex::new(Vec::with_capacity(wanted.len())), self.cache.as_ref());
+        workers.run(wanted.len(), &|part| {
+            let (variant, constants) = &wanted[part];
+            let compiled = compile(device, *variant, constants, cache);
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((wanted[part].clone(), compiled));
+        });
+        self.compiled.extend(made.into_inner().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A variant's pipeline with these constants.
+    pub fn get(&mut self, device: &wgpu::Device, variant: Variant, constants: &Constants) -> Compiled {
+        let cache = self.cache.as_ref();
+        let made = self.compiled.entry((variant, constants.clone()));
+        made.or_insert_with(|| compile(device, variant, constants, cache)).clone()
     }
 }
 
-fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
+fn compile(
+    device: &wgpu::Device,
+    variant: Variant,
+    constants: &Constants,
+    cache: Option<&wgpu::PipelineCache>,
+) -> Compiled {
+    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
     let label = Some(variant.kernel.name());
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
     let source = wgpu::ShaderSource::Wgsl(variant.source().unwrap_or_default().into());
@@ -78,9 +119,9 @@ fn compile(device: &wgpu::Device, variant: Variant) -> Compiled {
         compilation_options: wgpu::PipelineCompilationOptions {
             // Each kernel writes shared memory before it reads it.
             zero_initialize_workgroup_memory: false,
-            ..Default::default()
+            constants: &constants,
         },
-        cache: None,
+        cache,
     });
     Compiled { pipeline, layout }
 }

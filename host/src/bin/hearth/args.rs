@@ -3,9 +3,15 @@
 use std::{net::IpAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use hearth_engine::protocol::{self, DeviceChoice, LoadRequest, Sampling};
+use hearth_engine::{
+    protocol::{self, DeviceChoice, LoadRequest, Sampling},
+    tensor::Format,
+};
 
-use crate::form::{Form, Tools};
+use crate::{
+    bench::Lengths,
+    form::{Form, Tools},
+};
 
 /// Runs language models on this machine's GPU or CPU.
 #[derive(Parser)]
@@ -284,17 +290,57 @@ pub struct Perplexity {
     pub window: Option<u32>,
 }
 
+/// See docs/bench.md.
 #[derive(Args)]
+#[command(after_help = "What does not fit the model's context or the memory is skipped and says why.\n\
+    Examples: hearth bench --shape llama-1b --format q4_0 --prefill 512 --depth none\n          \
+    hearth bench --model ./model.gguf --device gpu --depth 0,4096 --json")]
 pub struct Bench {
-    /// Tokens of the prompt
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    pub prefill: u32,
-    /// New tokens
+    /// Measure a known shape with random weights, made as they are needed; no files, no tokenizer
+    #[arg(long, value_enum)]
+    pub shape: Option<Shape>,
+    /// How the shape's matrices are stored: Q4_0, Q8_0, Q4_K, F16, ...
+    #[arg(long, value_name = "F", default_value = "Q4_0", value_parser = crate::bench::format)]
+    pub format: Format,
+    /// Lengths of prompts to read, as 128,512 or none [default: 128,512,2048]
+    #[arg(long, value_name = "N,N")]
+    pub prefill: Option<Lengths>,
+    /// Tokens in the cache before decoding, as 0,4096 or none [default: 0,2048,8192]
+    #[arg(long, value_name = "N,N")]
+    pub depth: Option<Lengths>,
+    /// New tokens of each decoding
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(2..))]
     pub decode: u32,
-    /// How often it is measured, after one run to warm up
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// How often each length is measured, after one shorter run to warm up
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
+    /// Begin no further repeat of a length after so many seconds
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub case_seconds: u32,
+    /// Leave out the time of each kernel
+    #[arg(long)]
+    pub no_profile: bool,
+    /// Start a second time, with the compiled shaders that the first start left behind
+    #[arg(long)]
+    pub warm_start: bool,
+    /// What the random weights begin with
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// Two small layers, to see that it works
+    Tiny,
+    /// Llama 3.2 1B
+    #[value(name = "llama-1b")]
+    Llama1b,
+    /// Llama 3.1 8B
+    #[value(name = "llama-8b")]
+    Llama8b,
+    /// Qwen3 0.6B
+    #[value(name = "qwen3-0.6b")]
+    Qwen3,
 }
 
 #[derive(Args)]

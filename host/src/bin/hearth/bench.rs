@@ -1,141 +1,213 @@
 //! `bench`: how fast a model is here.
 
-use hearth_engine::protocol::{Done, GenerateRequest, Loaded, Prompt, Request, Sampling};
+use std::{fmt::Write as _, str::FromStr};
+
+use hearth_engine::{
+    protocol::{
+        self, BenchReport, BenchRequest, BenchStage, BenchStart, BenchSubject, Benching, Event, PlanProfile, Request,
+        SkippedCase, Spread,
+    },
+    tensor::Format,
+};
 use hearth_host::EngineHandle;
-use serde::Serialize;
 
 use crate::{
-    args::{Bench, Global},
-    output::{Output, Stop},
-    session::{load, request},
+    args::{Bench, Global, Shape},
+    output::{Output, Stop, bytes, count},
+    session::{loading_line, request, unexpected},
 };
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Report<'a> {
-    model: &'a str,
-    route: hearth_engine::protocol::Route,
-    adapter: &'a str,
-    parameters: u64,
-    weights_bytes: u64,
-    load_ms: f64,
-    prompt_tokens: u32,
-    decode_tokens: u32,
-    repeats: usize,
-    first_token_ms: Spread,
-    prefill_tokens_per_s: Spread,
-    decode_tokens_per_s: Spread,
+/// Lengths, with commas between them, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lengths(Vec<u32>);
+
+impl FromStr for Lengths {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let number = |part: &str| part.trim().parse().map_err(|_| format!("{part:?} is not a number of tokens"));
+        text.split(',').map(number).collect::<Result<_, _>>().map(Self)
+    }
 }
 
-/// The middle of the measurements, and how far they lie apart.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-struct Spread {
-    median: f64,
-    min: f64,
-    max: f64,
+/// A format by its name, in letters of either kind.
+pub fn format(name: &str) -> Result<Format, String> {
+    let known = Format::ALL.map(Format::name).join(", ");
+    let found = Format::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
+    found.ok_or_else(|| format!("it must be one of {known}"))
 }
 
-impl Spread {
-    /// Of at least one measurement.
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut values: Vec<f64> = values.collect();
-        values.sort_by(f64::total_cmp);
-        let middle = values.len() / 2;
-        let median = match values.len() {
-            0 => 0.0,
-            odd if odd % 2 == 1 => values[middle],
-            _ => f64::midpoint(values[middle - 1], values[middle]),
-        };
-        Self { median, min: values.first().copied().unwrap_or(0.0), max: values.last().copied().unwrap_or(0.0) }
+impl From<Shape> for protocol::BenchShape {
+    fn from(shape: Shape) -> Self {
+        match shape {
+            Shape::Tiny => Self::Tiny,
+            Shape::Llama1b => Self::Llama1b,
+            Shape::Llama8b => Self::Llama8b,
+            Shape::Qwen3 => Self::Qwen3_0_6b,
+        }
     }
 }
 
 pub fn bench(engine: &EngineHandle, args: &Bench, global: &Global, output: &Output) -> Result<(), Stop> {
-    let loaded = load(engine, global, output)?;
-    let mut runs: Vec<Done> = Vec::new();
-    // The first run warms caches and compilers up and is not counted.
-    for run in 0..=args.repeat {
-        output.progress(&format!("Measuring … {run} of {}", args.repeat));
-        let prompt = prompt_of(engine, args.prefill, run)?;
-        let done = measure(engine, prompt, args.decode)?;
-        if run > 0 {
-            runs.push(done);
+    let what = match &args.shape {
+        Some(_) => "random weights",
+        None => global.model.as_deref().unwrap_or("the bundled model"),
+    };
+    let last = request(engine, Request::Bench(wanted(args, global)?), |event| {
+        match event {
+            Event::Loading(loading) => output.progress(&loading_line(what, loading)),
+            Event::Benching(benching) => output.progress(&benching_line(benching)),
+            _ => {}
         }
-    }
+        if output.json && output.verbose && !event.is_terminal() { output.json(event) } else { Ok(()) }
+    })?;
     output.end_progress();
-    let report = report(&loaded, &runs);
-    if output.json { output.json(&report) } else { print(&report, args, output) }
-}
-
-fn measure(engine: &EngineHandle, text: String, decode: u32) -> Result<Done, Stop> {
-    let generation = GenerateRequest {
-        prompt: Prompt::Text { text },
-        max_tokens: Some(decode),
-        sampling: Sampling::greedy(),
-        ..GenerateRequest::default()
-    };
-    match request(engine, Request::Generate(generation), |_| Ok(()))? {
-        hearth_engine::protocol::Event::Done(done) => Ok(done),
-        _ => Err(Stop::Interrupted),
+    match last {
+        Event::Benched(report) if output.json => output.json(&report),
+        Event::Benched(report) => output.text(&table(&report)),
+        other => Err(unexpected(&other)),
     }
 }
 
-/// Words that begin each run's prompt differently, so that no run finds the one before it in the cache.
-const OPENINGS: [&str; 8] = ["The", "A", "In", "We", "She", "No", "It", "On"];
-
-/// Words that most vocabularies hold whole.
-const FILLING: [&str; 4] = ["and", "the", "house", "was"];
-
-fn words(opening: &str, count: usize) -> String {
-    let filling = FILLING.iter().cycle().take(count.saturating_sub(1));
-    filling.fold(opening.to_owned(), |text, word| text + " " + word)
+fn wanted(args: &Bench, global: &Global) -> Result<BenchRequest, Stop> {
+    if args.shape.is_some() && global.model.is_some() {
+        return Err(Stop::Usage("--model and --shape contradict each other: one of them is measured".into()));
+    }
+    if global.context.is_some() {
+        return Err(Stop::Usage(
+            "bench makes room for what it measures: say --prefill and --depth, not --context".into(),
+        ));
+    }
+    Ok(BenchRequest {
+        subject: match args.shape {
+            Some(shape) => BenchSubject::Shape { shape: shape.into(), format: args.format },
+            None => BenchSubject::Model { model: global.model.clone().unwrap_or_default() },
+        },
+        device: global.device.into(),
+        prefill_tokens: args.prefill.clone().map(|Lengths(tokens)| tokens),
+        depth_tokens: args.depth.clone().map(|Lengths(tokens)| tokens),
+        decode_tokens: Some(args.decode),
+        repeats: Some(args.repeat),
+        case_ms_max: Some(f64::from(args.case_seconds) * 1000.0),
+        profile: Some(!args.no_profile),
+        warm_start: Some(args.warm_start),
+        seed: Some(args.seed),
+    })
 }
 
-/// A text of as many tokens as wanted, or nearly so if the tokenizer cuts words into pieces.
-fn prompt_of(engine: &EngineHandle, tokens: u32, run: u32) -> Result<String, Stop> {
-    let opening = OPENINGS[run as usize % OPENINGS.len()];
-    let wanted = tokens as usize;
-    let mut count = wanted;
-    for _ in 0..8 {
-        let found = engine.tokenize(&words(opening, count), true)?.len();
-        let better = (count + wanted).saturating_sub(found).max(1);
-        if better == count {
-            break;
+fn benching_line(benching: &Benching) -> String {
+    let Benching { stage, tokens, repeat, repeats, done, total, elapsed_ms } = *benching;
+    let what = match stage {
+        BenchStage::Bandwidth => "memory".to_owned(),
+        BenchStage::Prefill | BenchStage::Decode => {
+            let which = if repeat == 0 { "to warm up".to_owned() } else { format!("{repeat} of {repeats}") };
+            format!("{}, {which}", case(stage, tokens, None))
         }
-        count = better;
-    }
-    Ok(words(opening, count))
-}
-
-fn report<'a>(loaded: &'a Loaded, runs: &[Done]) -> Report<'a> {
-    let prefill = |run: &Done| f64::from(run.prompt_tokens - run.cached_tokens) / run.first_token_ms * 1000.0;
-    Report {
-        model: &loaded.model,
-        route: loaded.route,
-        adapter: &loaded.adapter,
-        parameters: loaded.parameters,
-        weights_bytes: loaded.weights_bytes,
-        load_ms: loaded.load_ms,
-        prompt_tokens: runs.iter().map(|run| run.prompt_tokens).min().unwrap_or(0),
-        decode_tokens: runs.iter().map(|run| run.tokens).min().unwrap_or(0),
-        repeats: runs.len(),
-        first_token_ms: Spread::of(runs.iter().map(|run| run.first_token_ms)),
-        prefill_tokens_per_s: Spread::of(runs.iter().map(prefill)),
-        decode_tokens_per_s: Spread::of(runs.iter().map(|run| run.decode_tokens_per_s)),
-    }
-}
-
-fn print(report: &Report<'_>, args: &Bench, output: &Output) -> Result<(), Stop> {
-    let line = |name: &str, spread: Spread, unit: &str| {
-        output.line(format!("{name:<12} {:>10.1} {unit}   ({:.1} to {:.1})", spread.median, spread.min, spread.max))
+        BenchStage::Profile => "kernels".to_owned(),
     };
-    output.line(format!("{} on {}, median of {} runs", report.model, report.adapter, report.repeats))?;
-    output.line(format!("load         {:>10.1} ms", report.load_ms))?;
-    line("first token", report.first_token_ms, "ms")?;
-    line("prefill", report.prefill_tokens_per_s, &format!("tokens/s over {} tokens", report.prompt_tokens))?;
-    line("decode", report.decode_tokens_per_s, &format!("tokens/s over {} tokens", report.decode_tokens))?;
-    if report.decode_tokens < args.decode {
-        output.warning("the model ended its text early; the decode rate is over fewer tokens than asked for");
+    format!("Measuring {what} … step {} of {total}, {:.0} s", done + 1, elapsed_ms / 1000.0)
+}
+
+/// "prefill 512", "decode 64 at 2048".
+fn case(stage: BenchStage, tokens: u32, decode_tokens: Option<u32>) -> String {
+    match (stage, decode_tokens) {
+        (BenchStage::Prefill, _) => format!("prefill {tokens}"),
+        (_, Some(decode_tokens)) => format!("decode {decode_tokens} at {tokens}"),
+        _ => format!("decode at {tokens}"),
+    }
+}
+
+/// What is printed for a person.
+fn table(report: &BenchReport) -> String {
+    let mut out = String::new();
+    // Writing to a string never fails.
+    let _ = write_table(report, &mut out);
+    out
+}
+
+fn write_table(report: &BenchReport, out: &mut String) -> std::fmt::Result {
+    let BenchReport { machine, memory, .. } = report;
+    // As the protocol spells it.
+    let route = serde_json::to_value(report.route).unwrap_or_default();
+    writeln!(out, "{} on {} ({})", report.name, report.adapter, route.as_str().unwrap_or_default())?;
+    writeln!(
+        out,
+        "{} parameters in {}; Hearth {} on {}, {}",
+        count(report.parameters),
+        bytes(report.weights_bytes),
+        machine.engine_version,
+        machine.platform,
+        machine_line(report)
+    )?;
+    writeln!(out)?;
+    for (start, name) in report.starts.iter().zip(["first token", "warm start"]) {
+        writeln!(out, "{name:<20} {}", start_line(start))?;
+    }
+    let copy = giga(report.copy_bytes_per_s);
+    writeln!(out, "{:<20} copied at {copy:.2} GB/s, read at {:.2} GB/s", "memory", giga(report.read_bytes_per_s))?;
+    write!(out, "{:<20} {} on the device", "", bytes(report.peak_device_bytes))?;
+    write!(out, " (weights {}, cache {}", bytes(memory.weights_bytes), bytes(memory.cache_bytes))?;
+    write!(out, ", scratch {}, other {})", bytes(memory.scratch_bytes), bytes(memory.other_bytes))?;
+    if let Some(peak) = report.peak_process_bytes {
+        write!(out, "; {} in the process", bytes(peak))?;
+    }
+    writeln!(out, "\n")?;
+    writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>8}  of bandwidth", "", "tokens/s", "least", "most", "+-")?;
+    for result in &report.prefill {
+        writeln!(out, "{}", speed(&case(BenchStage::Prefill, result.prompt_tokens, None), &result.tokens_per_s))?;
+    }
+    for result in &report.decode {
+        let name = case(BenchStage::Decode, result.depth_tokens, Some(result.decode_tokens));
+        let fraction = result.roofline_fraction * 100.0;
+        writeln!(out, "{} {fraction:>12.1} %", speed(&name, &result.tokens_per_s))?;
+    }
+    for SkippedCase { stage, tokens, reason } in &report.skipped {
+        writeln!(out, "{:<20} skipped: {reason}", case(*stage, *tokens, None))?;
+    }
+    report.profile.iter().try_for_each(|profile| write_profile(profile, out))?;
+    if let Some(absence) = report.profile_absence.as_ref().filter(|_| report.profile.is_empty()) {
+        writeln!(out, "\nno times of kernels: {absence}")?;
+    }
+    Ok(())
+}
+
+fn machine_line(report: &BenchReport) -> String {
+    let cpu = &report.machine.cpu;
+    match &report.machine.gpu {
+        Some(gpu) => format!("{} {}, {}", gpu.backend, gpu.kind, gpu.driver),
+        None => format!("{} ({}, {} of {} cores)", cpu.name, cpu.simd, cpu.threads, cpu.cores),
+    }
+}
+
+fn start_line(start: &BenchStart) -> String {
+    let BenchStart { open_ms, prepare_ms, weights_ms, first_inference_ms, first_token_ms } = start;
+    format!(
+        "{first_token_ms:.0} ms (device {open_ms:.0}, memory and shaders {prepare_ms:.0}, weights {weights_ms:.0}, \
+         first prompt {first_inference_ms:.0})"
+    )
+}
+
+fn giga(number: f64) -> f64 {
+    number / 1e9
+}
+
+fn speed(name: &str, spread: &Spread) -> String {
+    let Spread { median, min, max, deviation, .. } = spread;
+    format!("{name:<20} {median:>10.2} {min:>10.2} {max:>10.2} {deviation:>8.2}")
+}
+
+fn write_profile(profile: &PlanProfile, out: &mut String) -> std::fmt::Result {
+    let what = match profile.stage {
+        BenchStage::Prefill => format!("a batch of {} tokens", profile.tokens),
+        _ => format!("a token at {}", profile.depth_tokens),
+    };
+    writeln!(out, "\n{:<20} {:>10} {:>6} {:>8}  ({:.3} ms in all)", what, "ms", "runs", "", profile.total_ms)?;
+    for kernel in &profile.kernels {
+        let (ms, runs, percent) = (kernel.ms, kernel.count, kernel.fraction * 100.0);
+        writeln!(out, "  {:<18} {ms:>10.3} {runs:>6} {percent:>6.1} %", kernel.kernel)?;
     }
     Ok(())
 }
@@ -145,9 +217,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_in_the_middle() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0].into_iter()), Spread { median: 2.0, min: 1.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0].into_iter()), Spread { median: 2.5, min: 1.0, max: 4.0 });
-        assert_eq!(Spread::of([5.0].into_iter()), Spread { median: 5.0, min: 5.0, max: 5.0 });
+    fn lengths_are_numbers_between_commas_or_none() {
+        assert_eq!("128,512".parse(), Ok(Lengths(vec![128, 512])));
+        assert_eq!("0".parse(), Ok(Lengths(vec![0])));
+        assert_eq!("none".parse(), Ok(Lengths(vec![])));
+        assert!("128,".parse::<Lengths>().is_err() && "-1".parse::<Lengths>().is_err());
+    }
+
+    #[test]
+    fn formats_go_by_their_names() {
+        assert_eq!(format("q4_k"), Ok(Format::Q4_K));
+        assert_eq!(format("IQ2_XXS"), Ok(Format::IQ2_XXS));
+        assert!(format("q4").is_err_and(|words| words.contains("Q4_0")));
     }
 }

@@ -30,9 +30,8 @@ pub fn serve(models: ModelStore, args: &Serve, global: &Global, output: &Output)
         models = models.choose(model)?;
     }
     let gpu_allowed = global.device != Device::Cpu;
-    // A person's documents are for those at this machine, unless the person says otherwise.
-    let own = || Library::usual_file().filter(|_| is_loopback(&args.host));
-    let documents = args.documents.clone().or_else(own).map(|file| DocumentOptions { file, allows_paths: false });
+    let documents =
+        shown_documents(args, Library::usual_file()).map(|file| DocumentOptions { file, allows_paths: false });
     let engine = EngineHandle::start_with(HostOptions { models, threads: global.threads(), gpu_allowed }, documents)
         .map_err(|error| Stop::io("the engine's thread", &error))?;
     let mut allowed = AllowedNames::listening_on(&args.host);
@@ -62,6 +61,11 @@ pub fn serve(models: ModelStore, args: &Serve, global: &Global, output: &Output)
             () = async { let _ = stopped.await; tokio::time::sleep(GRACE).await } => Ok(()),
         }
     })
+}
+
+/// A person's own documents are for those at this machine, unless the person says otherwise.
+fn shown_documents(args: &Serve, own: Option<PathBuf>) -> Option<PathBuf> {
+    args.documents.clone().or_else(|| own.filter(|_| is_loopback(&args.host)))
 }
 
 /// Ends with Ctrl-C, or when the system asks the program to end.
@@ -135,4 +139,26 @@ fn usual_ui_dir() -> Option<PathBuf> {
     let installed = beside.into_iter().flat_map(|dir| [dir.join("ui"), dir.join("../share/hearth/ui")]);
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui/dist");
     installed.chain([source]).find(|dir| dir.join("index.html").is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_persons_own_documents_are_shown_at_this_machine_alone() {
+        let (own, named) = (Some(PathBuf::from("own.sqlite")), Some(PathBuf::from("named.sqlite")));
+        let shown = |host: &str, documents: &Option<PathBuf>| {
+            let documents = documents.clone();
+            let args = Serve { port: 0, host: host.to_owned(), ui: None, documents, allow_origin: Vec::new() };
+            shown_documents(&args, own.clone())
+        };
+        for host in ["127.0.0.1", "::1", "localhost"] {
+            assert_eq!(shown(host, &None), own);
+        }
+        for host in ["0.0.0.0", "::", "192.168.0.9", "a-name.example"] {
+            assert_eq!(shown(host, &None), None);
+            assert_eq!(shown(host, &named), named);
+        }
+    }
 }

@@ -55,7 +55,8 @@ pub fn load(engine: &EngineHandle, global: &Global, output: &Output) -> Result<L
     }
 }
 
-fn loading_line(model: &str, loading: &Loading) -> String {
+/// How far a loading is, in a line for a person.
+pub fn loading_line(model: &str, loading: &Loading) -> String {
     let seconds = loading.elapsed_ms / 1000.0;
     let (done, total) = (bytes(loading.done_bytes), bytes(loading.total_bytes));
     match loading.stage {
