@@ -19,6 +19,7 @@ use hearth_tests::{
 
 const TINY: &str = "tests/fixtures/tiny-llama";
 const GGUF: &str = "tests/fixtures/tiny-llama-q8_0.gguf";
+const GGUF_NAME: &str = "tiny-llama-q8_0.gguf";
 
 fn inspect_with(host: &Host, model: &str, context_tokens: Option<u32>) -> Event {
     let request = InspectRequest { model: model.into(), context_tokens, tensors: true };
@@ -264,16 +265,21 @@ fn what_a_gguf_says_of_itself_is_told() {
 #[test]
 fn the_parts_of_a_split_model_run_like_the_whole() {
     let part = |number: u32| format!("tiny-llama-split-{number:05}-of-00003.gguf");
-    let folder = (1..=3).fold(MemoryFolder::new("split"), |folder, number| {
+    let parts = (1..=3).fold(MemoryFolder::new("split"), |folder, number| {
         folder.with(&part(number), read(&format!("tests/fixtures/{}", part(number))))
     });
-    let host = Host::default();
-    host.platform.add("split", folder, Some(&part(2)));
-    assert!(matches!(host.load("split", DeviceChoice::Cpu, None), Event::Loaded(_)));
-    let case = &hearth_tests::files::fixture_cases()["tiny-llama-q8_0"]["short"];
-    let greedy = hearth_engine::protocol::Sampling::greedy();
-    let events = host.complete(&case.text, Some(case.greedy.len() as u32), greedy);
-    assert_eq!(hearth_tests::platform::ids(&events), case.greedy);
+    let whole = MemoryFolder::new("whole").with(GGUF_NAME, read(GGUF));
+    let answer = |folder: MemoryFolder, file: &str| {
+        let host = Host::default();
+        host.platform.add("model", folder, Some(file));
+        assert!(matches!(host.load("model", DeviceChoice::Cpu, None), Event::Loaded(_)));
+        let case = &hearth_tests::files::fixture_cases()["tiny-llama-q8_0"]["short"];
+        let greedy = hearth_engine::protocol::Sampling::greedy();
+        hearth_tests::platform::ids(&host.complete(&case.text, Some(case.greedy.len() as u32), greedy))
+    };
+    let ids = answer(parts, &part(2));
+    assert!(ids.len() > 1);
+    assert_eq!(ids, answer(whole, GGUF_NAME));
 }
 
 #[test]

@@ -139,83 +139,97 @@ macro_rules! grouped {
     };
 }
 
-grouped!(Q8_0, 1, Panels<1, false, true>, 0, |simd, block, _part, nth|
+grouped! { Q8_0, 1, Panels<1, false, true>, 0, |simd, block, _part, nth|
     four simd.bias(fours(simd, block, 32, nth)),
-    scales |_half| f16(simd, block, 0));
-grouped!(Q4_0, 1, Panels<1, false, false>, 8, |simd, block, _part, nth|
+    scales |_half| f16(simd, block, 0)
+}
+grouped! { Q4_0, 1, Panels<1, false, false>, 8, |simd, block, _part, nth|
     four nibbles(simd, block, 32, nth),
-    scales |_half| f16(simd, block, 0));
-grouped!(Q4_1, 1, Panels<1, true, false>, 0, |simd, block, _part, nth|
+    scales |_half| f16(simd, block, 0)
+}
+grouped! { Q4_1, 1, Panels<1, true, false>, 0, |simd, block, _part, nth|
     four nibbles(simd, block, 64, nth),
     scales |_half| f16(simd, block, 0),
-    minima f16(simd, block, 32));
-grouped!(Q5_0, 1, Panels<1, false, false>, 16, |simd, block, _part, nth|
+    minima f16(simd, block, 32)
+}
+grouped! { Q5_0, 1, Panels<1, false, false>, 16, |simd, block, _part, nth|
     four simd.or(nibbles(simd, block, 96, nth), simd.bits(fours(simd, block, 32, 0), nth as i32 - 4, 16)),
-    scales |_half| f16(simd, block, 0));
-grouped!(Q5_1, 1, Panels<1, true, false>, 0, |simd, block, _part, nth|
+    scales |_half| f16(simd, block, 0)
+}
+grouped! { Q5_1, 1, Panels<1, true, false>, 0, |simd, block, _part, nth|
     four simd.or(nibbles(simd, block, 128, nth), simd.bits(fours(simd, block, 64, 0), nth as i32 - 4, 16)),
     scales |_half| f16(simd, block, 0),
-    minima f16(simd, block, 32));
-grouped!(IQ4_NL, 1, Panels<1, false, true>, 0, |simd, block, _part, nth|
+    minima f16(simd, block, 32)
+}
+grouped! { IQ4_NL, 1, Panels<1, false, true>, 0, |simd, block, _part, nth|
     four simd.bias(simd.look_up(&IQ4_VALUES, nibbles(simd, block, 32, nth))),
-    scales |_half| f16(simd, block, 0));
-grouped!(MXFP4, 1, Panels<1, false, true>, 0, |simd, block, _part, nth|
+    scales |_half| f16(simd, block, 0)
+}
+grouped! { MXFP4, 1, Panels<1, false, true>, 0, |simd, block, _part, nth|
     four simd.bias(simd.look_up(&MXFP4_VALUES, nibbles(simd, block, 16, nth))),
-    scales |_half| simd.load_rows(&at::<ROWS>(block, 0).map(mxfp4::half_scale)));
-grouped!(Q2_K, 8, Panels<2, true, false>, 0, |simd, block, part, nth|
-four twos(simd, block, 256, part, nth),
-scales |half| {
-    let both = bytes(block, 0, 2 * part + half);
-    simd.mul_rows(f16(simd, block, 1280), rows_of(simd, both, both, |both, _| (both & 15) as i8))
-},
-minima {
-    let both = bytes(block, 0, 2 * part + half);
-    simd.mul_rows(f16(simd, block, 1312), rows_of(simd, both, both, |both, _| -((both >> 4) as i8)))
-});
-grouped!(Q3_K, 8, Panels<2, false, false>, 4, |simd, block, part, nth|
-four simd.or(twos(simd, block, 512, part, nth), simd.bits(fours(simd, block, 0, nth), part as i32 - 2, 4)),
-scales |half| {
-    let index = 2 * part + half;
-    let (low, high) = (bytes(block, 1536, index % 8), bytes(block, 1664, index % 4));
-    let scale = |low: u8, high: u8| ((low >> (index / 8 * 4) & 15 | (high >> (index / 4 * 2) & 3) << 4) as i8) - 32;
-    simd.mul_rows(f16(simd, block, 1728), rows_of(simd, low, high, scale))
-});
-grouped!(Q4_K, 8, Panels<1, true, false>, 0, |simd, block, part, nth|
+    scales |_half| simd.load_rows(&at::<ROWS>(block, 0).map(mxfp4::half_scale))
+}
+grouped! { Q2_K, 8, Panels<2, true, false>, 0, |simd, block, part, nth|
+    four twos(simd, block, 256, part, nth),
+    scales |half| {
+        let both = bytes(block, 0, 2 * part + half);
+        simd.mul_rows(f16(simd, block, 1280), rows_of(simd, both, both, |both, _| (both & 15) as i8))
+    },
+    minima {
+        let both = bytes(block, 0, 2 * part + half);
+        simd.mul_rows(f16(simd, block, 1312), rows_of(simd, both, both, |both, _| -((both >> 4) as i8)))
+    }
+}
+grouped! { Q3_K, 8, Panels<2, false, false>, 4, |simd, block, part, nth|
+    four simd.or(twos(simd, block, 512, part, nth), simd.bits(fours(simd, block, 0, nth), part as i32 - 2, 4)),
+    scales |half| {
+        let index = 2 * part + half;
+        let (low, high) = (bytes(block, 1536, index % 8), bytes(block, 1664, index % 4));
+        let scale = |low: u8, high: u8| ((low >> (index / 8 * 4) & 15 | (high >> (index / 4 * 2) & 3) << 4) as i8) - 32;
+        simd.mul_rows(f16(simd, block, 1728), rows_of(simd, low, high, scale))
+    }
+}
+grouped! { Q4_K, 8, Panels<1, true, false>, 0, |simd, block, part, nth|
     four simd.bits(fours(simd, block, 256, part / 2 * 8 + nth), part as i32 % 2 * 4, 15),
     scales |_half| simd.mul_rows(f16(simd, block, 0), sixes(simd, block, part)),
-    minima simd.mul_rows(f16(simd, block, 32), less_sixes(simd, block, part)));
-grouped!(Q5_K, 8, Panels<1, true, false>, 0, |simd, block, part, nth|
+    minima simd.mul_rows(f16(simd, block, 32), less_sixes(simd, block, part))
+}
+grouped! { Q5_K, 8, Panels<1, true, false>, 0, |simd, block, part, nth|
     four simd.or(
         simd.bits(fours(simd, block, 768, part / 2 * 8 + nth), part as i32 % 2 * 4, 15),
         simd.bits(fours(simd, block, 256, nth), part as i32 - 4, 16),
     ),
     scales |_half| simd.mul_rows(f16(simd, block, 0), sixes(simd, block, part)),
-    minima simd.mul_rows(f16(simd, block, 32), less_sixes(simd, block, part)));
-grouped!(Q6_K, 8, Panels<2, false, false>, 32, |simd, block, part, nth|
-four {
-    let (half, quarter) = (part / 4, part % 4);
-    let lower = fours(simd, block, 0, half * 16 + quarter % 2 * 8 + nth);
-    let upper = fours(simd, block, 2048, half * 8 + nth);
-    simd.or(simd.bits(lower, quarter as i32 / 2 * 4, 15), simd.bits(upper, quarter as i32 * 2 - 4, 48))
-},
-scales |half| {
-    let scales = bytes(block, 3072, 2 * part + half);
-    simd.mul_rows(f16(simd, block, 3328), rows_of(simd, scales, scales, |scale, _| scale as i8))
-});
-grouped!(IQ4_XS, 8, Panels<1, false, true>, 0, |simd, block, part, nth|
-four simd.bias(simd.look_up(&IQ4_VALUES, nibbles(simd, block, 128 + 4 * QUAD * part, nth))),
-scales |_half| {
-    let high = at::<{ 2 * ROWS }>(block, 32);
-    let mut upper = [0_u8; ROWS];
-    for (upper, high) in upper.iter_mut().zip(high.as_chunks::<2>().0) {
-        *upper = high[part / 4] >> (part % 4 * 2) & 3;
+    minima simd.mul_rows(f16(simd, block, 32), less_sixes(simd, block, part))
+}
+grouped! { Q6_K, 8, Panels<2, false, false>, 32, |simd, block, part, nth|
+    four {
+        let (half, quarter) = (part / 4, part % 4);
+        let lower = fours(simd, block, 0, half * 16 + quarter % 2 * 8 + nth);
+        let upper = fours(simd, block, 2048, half * 8 + nth);
+        simd.or(simd.bits(lower, quarter as i32 / 2 * 4, 15), simd.bits(upper, quarter as i32 * 2 - 4, 48))
+    },
+    scales |half| {
+        let scales = bytes(block, 3072, 2 * part + half);
+        simd.mul_rows(f16(simd, block, 3328), rows_of(simd, scales, scales, |scale, _| scale as i8))
     }
-    let scale = |low: u8, high: u8| ((low >> (part % 2 * 4) & 15 | high << 4) as i8) - 32;
-    simd.mul_rows(f16(simd, block, 0), rows_of(simd, bytes(block, 64, part / 2), &upper, scale))
-});
-grouped!(TQ2_0, 8, Panels<1, false, false>, 1, |simd, block, part, nth|
+}
+grouped! { IQ4_XS, 8, Panels<1, false, true>, 0, |simd, block, part, nth|
+    four simd.bias(simd.look_up(&IQ4_VALUES, nibbles(simd, block, 128 + 4 * QUAD * part, nth))),
+    scales |_half| {
+        let high = at::<{ 2 * ROWS }>(block, 32);
+        let mut upper = [0_u8; ROWS];
+        for (upper, high) in upper.iter_mut().zip(high.as_chunks::<2>().0) {
+            *upper = high[part / 4] >> (part % 4 * 2) & 3;
+        }
+        let scale = |low: u8, high: u8| ((low >> (part % 2 * 4) & 15 | high << 4) as i8) - 32;
+        simd.mul_rows(f16(simd, block, 0), rows_of(simd, bytes(block, 64, part / 2), &upper, scale))
+    }
+}
+grouped! { TQ2_0, 8, Panels<1, false, false>, 1, |simd, block, part, nth|
     four twos(simd, block, 0, part, nth),
-    scales |_half| f16(simd, block, 1024));
+    scales |_half| f16(simd, block, 1024)
+}
 
 /// The scales of Q4_K and Q5_K; see [`crate::quant::q4_k`].
 #[inline(always)]

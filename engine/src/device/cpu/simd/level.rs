@@ -1,12 +1,13 @@
 //! Which instruction sets there are, and which of them this machine has.
 
-use super::{Integers, Task, integers::IntegerTask, scalar::Scalar};
 #[cfg(target_arch = "x86_64")]
 use super::{
+    Integers,
     avx2::Avx2,
     avx512::Avx512,
     integers::{Avx2Integers, Avx512Vnni, AvxVnni},
 };
+use super::{Task, integers::IntegerTask, scalar::Scalar};
 #[cfg(target_arch = "aarch64")]
 use super::{
     integers::{NeonDotprod, NeonIntegers},
