@@ -84,7 +84,8 @@ fn thoughts_are_shown_beside_the_answer_or_not_at_all() {
             template.replace("'<|assistant|>' }}", "'<|assistant|><think>' }}{# </think> #}").into();
     });
     let ask = |more: &[&str]| {
-        let args = ["chat", "Hello.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
+        let args =
+            ["chat", "Tell me a story about the sea.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
         run(&[&args[..], more].concat()).done()
     };
     let shown = ask(&["--reasoning", "show"]);

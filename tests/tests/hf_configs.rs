@@ -6,6 +6,7 @@ use hearth_engine::{
     file::Documents,
     model::{ModelConfig, RopeScaling},
 };
+use hearth_tests::sessions::open;
 use serde_json::{Value, json};
 
 fn read(model_type: &str, more: Value) -> Result<ModelConfig, Error> {
@@ -16,15 +17,10 @@ fn read(model_type: &str, more: Value) -> Result<ModelConfig, Error> {
     });
     let fields = config.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
-    ModelConfig::read(&Documents::HuggingFace {
-        config: config.to_string(),
-        tokenizer: None,
-        tokenizer_model: None,
-        tokenizer_config: None,
-        generation_config: None,
-        special_tokens_map: None,
-        chat_template: None,
-    })
+    let mut documents = open("tests/fixtures/tiny-llama").documents;
+    let Documents::HuggingFace { config: text, .. } = &mut documents else { panic!("it is a folder") };
+    *text = config.to_string();
+    ModelConfig::read(&documents)
 }
 
 /// The bases of the ropes: of layers without a window, and of those with one if that is another.

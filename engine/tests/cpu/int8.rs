@@ -160,17 +160,7 @@ fn the_greatest_numbers_of_a_format_do_not_overflow() {
             let mut decoded = vec![0.0; 5 * columns];
             quant::decode_row(format, &bytes, &mut decoded);
             let weights = Weights { format, columns, bytes, numbers: decoded.into_iter().map(f64::from).collect() };
-            let x: Vec<f32> = (0..3 * columns)
-                .map(|at| {
-                    if at < columns {
-                        1.0
-                    } else if at % 3 == 0 {
-                        1.0
-                    } else {
-                        -1.0
-                    }
-                })
-                .collect();
+            let x: Vec<f32> = (0..3 * columns).map(|at| if at < columns || at % 3 == 0 { 1.0 } else { -1.0 }).collect();
             for tokens in [1, 3] {
                 let mut bench = Bench { int8: true, ..Bench::default() };
                 let (x_id, out) = (bench.state(&x[..tokens * columns]), bench.state(&vec![0.0; tokens * 5]));

@@ -119,6 +119,15 @@ export class DocumentShelf {
     return this.#add(paths.map((path) => ({ name: name(path), content: () => Promise.resolve({ kind: 'path', path }) })));
   }
 
+  /** Opens the app's own dialog, which gives paths: what lies on the disk need not pass through the page. */
+  async chooseFiles(): Promise<void> {
+    try {
+      await this.addPaths((await this.#link.chooseDocuments?.()) ?? []);
+    } catch (thrown) {
+      this.failure = failureOf(thrown, 'Drop the files on the window instead.');
+    }
+  }
+
   async addText(text: string): Promise<void> {
     if (text.trim() === '') return;
     const name = nameOf(text);

@@ -83,6 +83,16 @@ describe('the documents', () => {
     expect(all('document')).toHaveLength(1);
   });
 
+  it('are chosen in the dialog of the app, which gives their paths', async () => {
+    links.native.documentPaths = ['/home/me/a.txt', '/home/me/b.pdf'];
+    await show();
+    find('document-files').click();
+    await settle();
+    expect(all('document').map((one) => one.querySelector('.name')?.textContent)).toEqual(['a.txt', 'b.pdf']);
+    const contents = links.native.requests.flatMap((request) => (request.type === 'add_document' ? [request.content] : []));
+    expect(contents[1]).toEqual({ kind: 'path', path: '/home/me/b.pdf' });
+  });
+
   it('leave the files of a model to the models', async () => {
     links.native.dropped?.(['/models/other']);
     await settle();
