@@ -59,7 +59,7 @@ fn products_of_integers_are_as_far_off_as_rounding_explains() {
 }
 
 /// Nats a position that products of integers may cost a tiny model.
-const DIVERGENCE_INT8: f64 = 2e-3;
+const DIVERGENCE_INT8: f64 = 4e-2;
 
 #[test]
 fn a_model_with_products_of_integers_says_nearly_the_same() {
