@@ -1,13 +1,12 @@
 //! Which instruction sets there are, and which of them this machine has.
 
+use super::{Integers, Task, integers::IntegerTask, scalar::Scalar};
 #[cfg(target_arch = "x86_64")]
 use super::{
-    Integers,
     avx2::Avx2,
     avx512::Avx512,
     integers::{Avx2Integers, Avx512Vnni, AvxVnni},
 };
-use super::{Task, integers::IntegerTask, scalar::Scalar};
 #[cfg(target_arch = "aarch64")]
 use super::{
     integers::{NeonDotprod, NeonIntegers},
@@ -97,7 +96,8 @@ impl SimdLevel {
             Self::AvxVnni => AvxVnni::BIAS,
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => Avx512Vnni::BIAS,
-            _ => 0,
+            // The others multiply bytes with a sign.
+            _ => Scalar::BIAS,
         }
     }
 
