@@ -110,8 +110,10 @@ describe('models of a person’s own, in the window', () => {
     assert.match(words, /16\.00 bits each/);
     const fit = await window.run(`() => document.querySelector('[data-testid=model-fit]').dataset.fit`);
     assert.equal(fit, 'fits');
-    // Both figures, before anything is loaded.
-    assert.match(await text('model-fit'), /Fits\.\s+47\.\d MiB are needed, and \d+\.\d GiB are free\./);
+    // Both figures, before anything is loaded: what is needed holds the weights and little beside, a scratch for each
+    // thread of this machine.
+    const [, needed] = (await text('model-fit')).match(/Fits\.\s+(\d+\.\d) MiB are needed, and \d+\.\d GiB are free\./);
+    assert.ok(needed > 40 && needed < 60, `${needed} MiB`);
     await window.picture('models');
   });
 
