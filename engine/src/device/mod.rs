@@ -5,8 +5,8 @@ pub mod cpu;
 pub mod gpu;
 mod measure;
 
-pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
-pub use gpu::{GpuDevice, GpuFetch, GpuOptions};
+pub use cpu::{CpuDevice, Crew, Serial, SimdLevel, Workers};
+pub use gpu::{GpuDevice, GpuFetch, GpuOptions, PageAdapter};
 pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;

@@ -156,7 +156,8 @@ impl Runtime {
     pub(super) async fn open_cold_device(&self, choice: &Choice) -> Result<Device> {
         Ok(match choice.adapter {
             Some(adapter) => {
-                let options = GpuOptions { adapter: Some(adapter), ..GpuOptions::default() };
+                let page = self.platform.page_adapter();
+                let options = GpuOptions { adapter: Some(adapter), page, ..GpuOptions::default() };
                 let mut device = GpuDevice::open(&options).await?;
                 device.take_pipelines(None);
                 device.compile_with(self.platform.workers());

@@ -7,10 +7,10 @@ use wasm_bindgen_futures::JsFuture;
 
 use serde::Deserialize;
 
-use super::{chosen::ChosenFiles, http::HttpFolder};
+use super::{chosen::ChosenFiles, http::HttpFolder, threads};
 use crate::{
     Error, Result,
-    device::{Serial, SimdLevel, Workers},
+    device::{PageAdapter, Serial, SimdLevel, Workers},
     file::BoxedFuture,
     protocol::{CpuReport, ListedModel, MemoryReport, ModelList},
     runtime::{ModelLocation, Platform},
@@ -42,13 +42,14 @@ pub struct WebPlatform {
     pub chosen: ChosenFiles,
     allow_gpu: bool,
     model_base: String,
+    adapter: PageAdapter,
 }
 
 impl WebPlatform {
     /// `model_base` is the URL under which each model has a folder.
-    pub fn new(allow_gpu: bool, model_base: String) -> Self {
+    pub fn new(allow_gpu: bool, model_base: String, adapter: PageAdapter) -> Self {
         let model_base = model_base.trim_end_matches('/').to_owned();
-        Self { chosen: ChosenFiles::default(), allow_gpu, model_base }
+        Self { chosen: ChosenFiles::default(), allow_gpu, model_base, adapter }
     }
 
     /// The models that the page's server offers. A server without a list still has the bundled model.
@@ -163,7 +164,7 @@ impl Platform for WebPlatform {
     }
 
     fn workers(&self) -> Arc<dyn Workers> {
-        Arc::new(Serial)
+        threads::crew().map_or_else(|| Arc::new(Serial) as Arc<dyn Workers>, |crew| crew)
     }
 
     fn cpu(&self) -> CpuReport {
@@ -171,7 +172,7 @@ impl Platform for WebPlatform {
             name: String::new(),
             simd: SimdLevel::detect().name().to_owned(),
             cores: navigator_number("hardwareConcurrency") as u32,
-            threads: 1,
+            threads: self.workers().count() as u32,
         }
     }
 
@@ -183,6 +184,10 @@ impl Platform for WebPlatform {
 
     fn name(&self) -> String {
         "wasm32".into()
+    }
+
+    fn page_adapter(&self) -> PageAdapter {
+        self.adapter.clone()
     }
 
     fn gpu_allowed(&self) -> bool {

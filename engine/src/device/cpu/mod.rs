@@ -4,6 +4,7 @@ mod attention;
 mod buffer;
 mod centred;
 mod check;
+mod crew;
 mod dot;
 mod elementwise;
 mod grouped;
@@ -18,6 +19,7 @@ mod storage;
 mod stored;
 mod workers;
 
+pub use crew::Crew;
 pub use measure::{MemoryProbe, pattern};
 pub use simd::SimdLevel;
 pub use workers::{Serial, Workers};

@@ -1,5 +1,6 @@
 //! Which GPUs there are, and how one is opened.
 
+use super::page::{self, PageAdapter};
 use crate::{
     Error, Result,
     protocol::{AdapterReport, LimitsReport},
@@ -46,7 +47,7 @@ pub fn absence_reason(count: usize, wanted: Option<usize>) -> String {
 }
 
 /// What an adapter is.
-pub fn report(adapter: &wgpu::Adapter) -> AdapterReport {
+pub fn report(adapter: &wgpu::Adapter, page: &PageAdapter) -> AdapterReport {
     let info = adapter.get_info();
     let limits = adapter.limits();
     let features = adapter.features();
@@ -57,18 +58,16 @@ pub fn report(adapter: &wgpu::Adapter) -> AdapterReport {
         (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
         (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative-matrix"),
     ];
-    let has_subgroups = features.contains(wgpu::Features::SUBGROUP);
+    let has_subgroups = features.contains(wgpu::Features::SUBGROUP) || page.has(page::SUBGROUPS);
+    let known = known.iter().filter(|(feature, _)| features.contains(*feature)).map(|(_, name)| (*name).to_owned());
+    let names = [&info.name, &page.name].into_iter().find(|name| !name.is_empty());
     AdapterReport {
-        name: if info.name.is_empty() { "WebGPU adapter".into() } else { info.name.clone() },
+        name: names.map_or_else(|| "WebGPU adapter".to_owned(), String::clone),
         backend: format!("{:?}", info.backend),
         kind: format!("{:?}", info.device_type),
         driver: format!("{} {}", info.driver, info.driver_info).trim().to_owned(),
         is_software: info.device_type == wgpu::DeviceType::Cpu,
-        features: known
-            .iter()
-            .filter(|(feature, _)| features.contains(*feature))
-            .map(|(_, name)| (*name).to_owned())
-            .collect(),
+        features: known.chain(page.features.iter().cloned()).collect(),
         limits: LimitsReport {
             max_buffer_bytes: limits.max_buffer_size,
             max_storage_binding_bytes: limits.max_storage_buffer_binding_size,

@@ -7,6 +7,7 @@ mod cache;
 mod dispatch;
 mod fault;
 mod fused;
+mod page;
 mod pipelines;
 mod profile;
 mod readback;
@@ -14,6 +15,7 @@ mod replay;
 mod tuning;
 
 pub use bandwidth::MemoryProbe;
+pub use page::PageAdapter;
 
 use std::ops::Range;
 
@@ -56,6 +58,8 @@ pub struct GpuOptions {
     /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
     /// products. Faster where arithmetic is what limits, and not the same numbers.
     pub int8: bool,
+    /// In a web page, what it knows of the adapter.
+    pub page: PageAdapter,
 }
 
 /// A GPU with a program on it.
@@ -81,7 +85,12 @@ struct Loaded {
 impl GpuDevice {
     /// What GPUs there are, best first. A browser shows one at most.
     pub async fn adapters() -> Vec<AdapterReport> {
-        adapter::find().await.iter().map(adapter::report).collect()
+        Self::adapters_of(&PageAdapter::default()).await
+    }
+
+    /// The same in a web page, which knows more of its adapter.
+    pub async fn adapters_of(page: &PageAdapter) -> Vec<AdapterReport> {
+        adapter::find().await.iter().map(|adapter| adapter::report(adapter, page)).collect()
     }
 
     /// Why [`Self::adapters`] may be empty, in words.
@@ -96,10 +105,12 @@ impl GpuDevice {
             wanted: "GPU".into(),
             reason: adapter::absence_reason(adapters.len(), options.adapter),
         })?;
-        let report = adapter::report(chosen);
+        let report = adapter::report(chosen, &options.page);
         let (device, queue) = adapter::open(chosen).await?;
         let faults = Faults::watch(&device);
-        let subgroups = options.subgroups.unwrap_or(true) && device.features().contains(wgpu::Features::SUBGROUP);
+        let subgroups = options.subgroups.unwrap_or(true)
+            && (device.features().contains(wgpu::Features::SUBGROUP)
+                || options.page.has(page::SUBGROUPS) && page::takes_subgroups(&device).await);
         let limit = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
         Ok(Self {
             report,

@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use super::page::ENABLE_SUBGROUPS;
 use crate::{
     device::Workers,
     kernel::{Access, Reading, Variant, shader::Kernel},
@@ -77,7 +78,11 @@ fn compile(
     let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
     let label = Some(variant.kernel.name());
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
-    let source = wgpu::ShaderSource::Wgsl(variant.source().unwrap_or_default().into());
+    let mut source = variant.source().unwrap_or_default();
+    if variant.subgroups && cfg!(target_arch = "wasm32") {
+        source.insert_str(0, ENABLE_SUBGROUPS);
+    }
+    let source = wgpu::ShaderSource::Wgsl(source.into());
     let checks = if cfg!(target_arch = "wasm32") {
         wgpu::ShaderRuntimeChecks::checked()
     } else {

@@ -1,6 +1,6 @@
 //! Sizes that measurements chose: all that a kernel can be given from outside stands here.
 
-use super::GpuOptions;
+use super::{GpuOptions, page};
 use crate::{
     kernel::{Reading, shader},
     tensor::Format,
@@ -39,7 +39,9 @@ impl Tuning {
 
     /// What the options want otherwise.
     pub fn of(options: &GpuOptions, subgroups: bool) -> Self {
-        let mut tuning = Self { int8: options.int8, ..Self::DEFAULT };
+        // Natively wgpu itself understands them.
+        let has_int8 = cfg!(not(target_arch = "wasm32")) || options.page.has(page::PACKED_PRODUCTS);
+        let mut tuning = Self { int8: options.int8 && has_int8, ..Self::DEFAULT };
         // A ladder needs as much shared memory as there are threads.
         if subgroups {
             tuning.attend_threads = 256;

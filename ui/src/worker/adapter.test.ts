@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { askForSubgroups } from './subgroups';
+import { askForSubgroups, describeAdapter } from './adapter';
 
 interface Descriptor {
   requiredFeatures?: Iterable<string>;
@@ -43,5 +43,37 @@ describe('askForSubgroups', () => {
     const scope = {};
     askForSubgroups(scope);
     expect(scope).toEqual({});
+  });
+});
+
+describe('describeAdapter', () => {
+  /** A scope whose GPU has one adapter, or whatever else it answers. */
+  function scopeOf(adapter: unknown, ...language: string[]): object {
+    const requestAdapter = (): Promise<unknown> =>
+      adapter instanceof Error ? Promise.reject(adapter) : Promise.resolve(adapter);
+    return { navigator: { gpu: { wgslLanguageFeatures: new Set(language), requestAdapter } } };
+  }
+
+  it('names the adapter and what wgpu does not see', async () => {
+    const adapter = {
+      features: new Set(['shader-f16', 'subgroups']),
+      info: { vendor: 'nvidia', architecture: 'ada-lovelace', description: '' },
+    };
+    expect(await describeAdapter(scopeOf(adapter, 'packed_4x8_integer_dot_product', 'subgroup_id'))).toEqual({
+      name: 'Nvidia Ada Lovelace',
+      features: ['subgroups', 'packed_4x8_integer_dot_product'],
+    });
+  });
+
+  it('prefers the name that the adapter has itself', async () => {
+    const adapter = { features: new Set(), info: { vendor: 'nvidia', description: 'NVIDIA H100' } };
+    expect(await describeAdapter(scopeOf(adapter))).toEqual({ name: 'NVIDIA H100', features: [] });
+  });
+
+  it('says nothing of what a browser hides', async () => {
+    expect(await describeAdapter(scopeOf({ features: new Set() }))).toEqual({ name: '', features: [] });
+    expect(await describeAdapter(scopeOf(null))).toBeUndefined();
+    expect(await describeAdapter(scopeOf(new Error('no driver')))).toBeUndefined();
+    expect(await describeAdapter({})).toBeUndefined();
   });
 });

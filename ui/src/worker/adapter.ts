@@ -1,0 +1,63 @@
+/** Features that some browsers' adapters have and that wgpu's browser backend does not know how to ask for. */
+const EXTRA_FEATURES = ['subgroups', 'chromium-experimental-subgroup-matrix'];
+
+/** Optional parts of WGSL that the engine has a use for. */
+const LANGUAGE_FEATURES = ['packed_4x8_integer_dot_product'];
+
+/** What the engine cannot find out by itself: see `PageAdapter` in engine/src/device/gpu/page.rs. */
+export interface PageAdapter {
+  readonly name: string;
+  readonly features: readonly string[];
+}
+
+interface AdapterLike {
+  readonly features: ReadonlySet<string>;
+  readonly info?: { readonly vendor?: string; readonly architecture?: string; readonly description?: string };
+}
+
+interface GpuLike {
+  readonly wgslLanguageFeatures?: ReadonlySet<string>;
+  requestAdapter(options: { powerPreference: 'high-performance' }): Promise<AdapterLike | null>;
+}
+
+type RequestDevice = (this: AdapterLike, descriptor?: { requiredFeatures?: Iterable<string> }) => Promise<unknown>;
+
+/**
+ * Makes every device that is asked for from now on come with the subgroup features its adapter has. wgpu hands WGSL
+ * to the browser as it is, so a device with the feature is all that a shader with `enable subgroups` needs.
+ */
+export function askForSubgroups(scope: object): void {
+  const adapter = (scope as { GPUAdapter?: { prototype: { requestDevice: RequestDevice } } }).GPUAdapter;
+  if (adapter === undefined) return;
+  const requestDevice = adapter.prototype.requestDevice;
+  adapter.prototype.requestDevice = function (descriptor = {}) {
+    const extra = EXTRA_FEATURES.filter((feature) => this.features.has(feature));
+    const requiredFeatures = [...new Set([...(descriptor.requiredFeatures ?? []), ...extra])];
+    return requestDevice.call(this, { ...descriptor, requiredFeatures });
+  };
+}
+
+/** Describes the adapter that the engine will get; undefined where there is none. */
+export async function describeAdapter(scope: object): Promise<PageAdapter | undefined> {
+  const gpu = (scope as { navigator?: { gpu?: GpuLike } }).navigator?.gpu;
+  try {
+    // The same wish as the engine's, so that it is the same adapter.
+    const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
+    if (gpu === undefined || adapter === undefined || adapter === null) return undefined;
+    const features = [
+      ...EXTRA_FEATURES.filter((feature) => adapter.features.has(feature)),
+      ...LANGUAGE_FEATURES.filter((feature) => gpu.wgslLanguageFeatures?.has(feature)),
+    ];
+    return { name: nameOf(adapter.info ?? {}), features };
+  } catch {
+    // Then the engine finds no adapter either, and says why.
+    return undefined;
+  }
+}
+
+/** Browsers rarely give a GPU's own name away: "nvidia" and "hopper" is what Chromium tells of one. */
+function nameOf({ vendor, architecture, description }: NonNullable<AdapterLike['info']>): string {
+  if (description) return description;
+  const words = [vendor, architecture].flatMap((words) => words?.split(/[\s-]+/) ?? []).filter((word) => word !== '');
+  return words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join(' ');
+}

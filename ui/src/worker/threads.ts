@@ -1,0 +1,86 @@
+// The engine on several threads: workers that run one module in one memory. Only a page that is isolated from others
+// may share memory (`crossOriginIsolated`); any other takes the module without.
+import type { FromHelper, ToHelper } from './messages';
+
+type Engine = typeof import('hearth-engine-wasm/hearth_engine.js');
+
+/** Empty where the module with threads was not built. */
+const modules = import.meta.glob<Engine>('./wasm/threads/hearth_engine.js');
+const addresses = import.meta.glob<string>('./wasm/threads/hearth_engine_bg.wasm', { query: '?url', import: 'default' });
+
+/** More do not help where memory is what limits, and some browsers name many. */
+const THREADS_MAX = 8;
+
+/** The part of a worker's global scope that decides. */
+export interface ThreadScope {
+  readonly crossOriginIsolated?: boolean;
+  readonly navigator?: { readonly hardwareConcurrency?: number };
+  readonly Worker?: unknown;
+  readonly Atomics?: object;
+}
+
+/** How many threads the engine gets; 1 is the module without shared memory. */
+export function threadsFor(scope: ThreadScope, wanted?: number): number {
+  const cores = scope.navigator?.hardwareConcurrency ?? 1;
+  // wasm-bindgen waits through `Atomics.waitAsync`; what it does without is against the page's policy.
+  const can = scope.crossOriginIsolated === true && scope.Worker !== undefined && 'waitAsync' in (scope.Atomics ?? {});
+  return can ? Math.max(1, Math.min(wanted ?? cores, THREADS_MAX, cores)) : 1;
+}
+
+/** The module with threads. It is not loaded before somebody asks. */
+export async function loadThreaded(): Promise<{ engine: Engine; address: string } | undefined> {
+  const [load, locate] = [Object.values(modules)[0], Object.values(addresses)[0]];
+  if (load === undefined || locate === undefined) return undefined;
+  const [engine, address] = await Promise.all([load(), locate()]);
+  return { engine, address };
+}
+
+/**
+ * Starts the engine's module with so many threads, this worker's among them. Undefined, and nothing left behind, where
+ * that cannot be done. `died` hears of a thread that is gone.
+ */
+export async function startThreads(count: number, died: (thrown: unknown) => void): Promise<Engine | undefined> {
+  const helpers: Worker[] = [];
+  try {
+    const threaded = await loadThreaded();
+    if (threaded === undefined) return undefined;
+    const { engine, address } = threaded;
+    const module = await WebAssembly.compileStreaming(fetch(address));
+    await engine.default({ module_or_path: module });
+    const memory = engine.shareMemory(count);
+    const started = Array.from({ length: count - 1 }, () => {
+      const helper = new Worker(new URL('./helper.worker.ts', import.meta.url), { type: 'module', name: 'hearth-helper' });
+      helpers.push(helper);
+      return begin(helper, { module, memory }, died);
+    });
+    await Promise.all(started);
+    return engine;
+  } catch {
+    // Memory that cannot be reserved, workers that cannot start others: one thread needs neither.
+    for (const helper of helpers) helper.terminate();
+    return undefined;
+  }
+}
+
+/** Resolves when a helper is at work. */
+function begin(helper: Worker, message: ToHelper, died: (thrown: unknown) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let isAtWork = false;
+    const fail = (thrown: unknown): void => {
+      if (isAtWork) died(thrown);
+      else reject(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    };
+    helper.addEventListener('message', ({ data }: MessageEvent<FromHelper>) => {
+      if (data.kind === 'died') {
+        fail(data.words);
+        return;
+      }
+      isAtWork = true;
+      resolve();
+    });
+    helper.addEventListener('error', (error) => {
+      fail(error.message);
+    });
+    helper.postMessage(message);
+  });
+}
