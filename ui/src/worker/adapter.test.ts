@@ -8,7 +8,10 @@ interface Descriptor {
 }
 
 /** A scope with an adapter that notes how its devices were asked for. */
-function scopeWith(...features: string[]): { asked: Descriptor[]; request: (descriptor?: Descriptor) => Promise<unknown> } {
+function scopeWith(
+  features: string[],
+  without: string[] = [],
+): { asked: Descriptor[]; request: (descriptor?: Descriptor) => Promise<unknown> } {
   const asked: Descriptor[] = [];
   class GPUAdapter {
     readonly features = new Set(features);
@@ -18,25 +21,31 @@ function scopeWith(...features: string[]): { asked: Descriptor[]; request: (desc
       return Promise.resolve('a device');
     }
   }
-  askForSubgroups({ GPUAdapter });
+  askForSubgroups({ GPUAdapter }, without);
   const adapter = new GPUAdapter();
   return { asked, request: (descriptor) => adapter.requestDevice(descriptor) };
 }
 
 describe('askForSubgroups', () => {
   it('adds what the adapter has, and keeps the rest of the wish', async () => {
-    const { asked, request } = scopeWith('subgroups', 'timestamp-query');
+    const { asked, request } = scopeWith(['subgroups', 'timestamp-query']);
     expect(await request({ label: 'engine', requiredFeatures: ['timestamp-query'] })).toBe('a device');
     expect(asked).toEqual([{ label: 'engine', requiredFeatures: ['timestamp-query', 'subgroups'] }]);
   });
 
   it('asks for nothing that the adapter lacks, and for nothing twice', async () => {
-    const bare = scopeWith();
+    const bare = scopeWith([]);
     await bare.request();
     expect(bare.asked).toEqual([{ requiredFeatures: [] }]);
-    const twice = scopeWith('subgroups', 'chromium-experimental-subgroup-matrix');
+    const twice = scopeWith(['subgroups', 'chromium-experimental-subgroup-matrix']);
     await twice.request({ requiredFeatures: ['subgroups'] });
     expect(twice.asked).toEqual([{ requiredFeatures: ['subgroups', 'chromium-experimental-subgroup-matrix'] }]);
+  });
+
+  it('leaves out what shall not be used', async () => {
+    const { asked, request } = scopeWith(['subgroups', 'chromium-experimental-subgroup-matrix'], ['subgroups']);
+    await request();
+    expect(asked).toEqual([{ requiredFeatures: ['chromium-experimental-subgroup-matrix'] }]);
   });
 
   it('does nothing where there is no WebGPU', () => {
@@ -63,6 +72,11 @@ describe('describeAdapter', () => {
       name: 'Nvidia Ada Lovelace',
       features: ['subgroups', 'packed_4x8_integer_dot_product'],
     });
+  });
+
+  it('does not tell of what shall not be used', async () => {
+    const scope = scopeOf({ features: new Set(['subgroups']) });
+    expect(await describeAdapter(scope, ['subgroups'])).toEqual({ name: '', features: [] });
   });
 
   it('prefers the name that the adapter has itself', async () => {

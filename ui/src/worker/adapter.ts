@@ -26,29 +26,33 @@ type RequestDevice = (this: AdapterLike, descriptor?: { requiredFeatures?: Itera
  * Makes every device that is asked for from now on come with the subgroup features its adapter has. wgpu hands WGSL
  * to the browser as it is, so a device with the feature is all that a shader with `enable subgroups` needs.
  */
-export function askForSubgroups(scope: object): void {
+export function askForSubgroups(scope: object, without: readonly string[] = []): void {
   const adapter = (scope as { GPUAdapter?: { prototype: { requestDevice: RequestDevice } } }).GPUAdapter;
   if (adapter === undefined) return;
   const requestDevice = adapter.prototype.requestDevice;
   adapter.prototype.requestDevice = function (descriptor = {}) {
-    const extra = EXTRA_FEATURES.filter((feature) => this.features.has(feature));
+    const extra = extraFeatures(this, without);
     const requiredFeatures = [...new Set([...(descriptor.requiredFeatures ?? []), ...extra])];
     return requestDevice.call(this, { ...descriptor, requiredFeatures });
   };
 }
 
+function extraFeatures(adapter: AdapterLike, without: readonly string[]): string[] {
+  return EXTRA_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature));
+}
+
 /** Describes the adapter that the engine will get; undefined where there is none. */
-export async function describeAdapter(scope: object): Promise<PageAdapter | undefined> {
+export async function describeAdapter(
+  scope: object,
+  without: readonly string[] = [],
+): Promise<PageAdapter | undefined> {
   const gpu = (scope as { navigator?: { gpu?: GpuLike } }).navigator?.gpu;
   try {
     // The same wish as the engine's, so that it is the same adapter.
     const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' });
     if (gpu === undefined || adapter === undefined || adapter === null) return undefined;
-    const features = [
-      ...EXTRA_FEATURES.filter((feature) => adapter.features.has(feature)),
-      ...LANGUAGE_FEATURES.filter((feature) => gpu.wgslLanguageFeatures?.has(feature)),
-    ];
-    return { name: nameOf(adapter.info ?? {}), features };
+    const language = LANGUAGE_FEATURES.filter((feature) => gpu.wgslLanguageFeatures?.has(feature));
+    return { name: nameOf(adapter.info ?? {}), features: [...extraFeatures(adapter, without), ...language] };
   } catch {
     // Then the engine finds no adapter either, and says why.
     return undefined;

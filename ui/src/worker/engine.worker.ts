@@ -19,15 +19,17 @@ const scope = globalThis as unknown as {
   addEventListener(type: 'unhandledrejection', listener: (rejection: PromiseRejectionEvent) => void): void;
 };
 
+type Open = Extract<ToWorker, { kind: 'open' }>;
+
 let engine: Promise<WebEngine> | undefined;
 
-async function start(options: { allowGpu: boolean; modelBase: string }, wantedThreads?: number): Promise<WebEngine> {
-  askForSubgroups(globalThis);
-  const adapter = options.allowGpu ? describeAdapter(globalThis) : undefined;
-  const threads = threadsFor(globalThis, wantedThreads);
+async function start({ allowGpu, modelBase, threads: wanted, without }: Open): Promise<WebEngine> {
+  askForSubgroups(globalThis, without);
+  const adapter = allowGpu ? describeAdapter(globalThis, without) : undefined;
+  const threads = threadsFor(globalThis, wanted);
   const threaded = threads > 1 ? await startThreads(threads, helperDied) : undefined;
   if (threaded === undefined) await init({ module_or_path: moduleUrl });
-  return (threaded ?? single).WebEngine.create({ ...options, adapter: await adapter });
+  return (threaded ?? single).WebEngine.create({ allowGpu, modelBase, adapter: await adapter });
 }
 
 function helperDied(thrown: unknown): void {
@@ -72,7 +74,7 @@ scope.addEventListener('message', ({ data }) => {
     );
     return;
   }
-  engine = start({ allowGpu: data.allowGpu, modelBase: data.modelBase }, data.threads);
+  engine = start(data);
   engine.then(
     () => {
       scope.postMessage({ kind: 'opened' });

@@ -8,6 +8,8 @@ export type ToWorker =
       readonly modelBase: string;
       /** As many threads as the browser has cores for, if it is not said. */
       readonly threads?: number;
+      /** Features of WebGPU that shall not be used, for comparisons. */
+      readonly without?: readonly string[];
     }
   | {
       /** Files that a person chose: they cross as handles, not as bytes. */
