@@ -69,7 +69,7 @@ def write(shape, format_name, out):
     writer.add_rope_freq_base(500000.0)
     writer.add_vocab_size(vocab)
     words = byte_tokens()
-    tokens = [*words, *(f"Ġw{nth}" for nth in range(vocab - 258)), "<s>", "</s>"]
+    tokens = [*words, "Ġw", *(f"Ġw{nth}" for nth in range(vocab - 259)), "<s>", "</s>"]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
