@@ -17,13 +17,28 @@ export interface ThreadScope {
   readonly navigator?: { readonly hardwareConcurrency?: number };
   readonly Worker?: unknown;
   readonly Atomics?: object;
+  readonly WebAssembly?: { validate(bytes: BufferSource): boolean };
 }
+
+/** A function of one relaxed instruction: the module with threads uses such. */
+const RELAXED = new Uint8Array([
+  ...[0, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+  // One type, () -> v128, and one function of it.
+  ...[1, 5, 1, 0x60, 0, 1, 0x7b],
+  ...[3, 2, 1, 0],
+  // i32.const 1, i8x16.splat, i32.const 2, i8x16.splat, i8x16.relaxed_swizzle, end.
+  ...[10, 15, 1, 13, 0, 0x41, 1, 0xfd, 15, 0x41, 2, 0xfd, 15, 0xfd, 0x80, 2, 11],
+]);
 
 /** How many threads the engine gets; 1 is the module without shared memory. */
 export function threadsFor(scope: ThreadScope, wanted?: number): number {
   const cores = scope.navigator?.hardwareConcurrency ?? 1;
-  // wasm-bindgen waits through `Atomics.waitAsync`; what it does without is against the page's policy.
-  const can = scope.crossOriginIsolated === true && scope.Worker !== undefined && 'waitAsync' in (scope.Atomics ?? {});
+  const can =
+    scope.crossOriginIsolated === true &&
+    scope.Worker !== undefined &&
+    // wasm-bindgen waits with it; what it does without is against the page's policy.
+    'waitAsync' in (scope.Atomics ?? {}) &&
+    scope.WebAssembly?.validate(RELAXED) === true;
   return can ? Math.max(1, Math.min(wanted ?? cores, THREADS_MAX, cores)) : 1;
 }
 

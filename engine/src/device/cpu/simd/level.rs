@@ -85,6 +85,7 @@ impl SimdLevel {
             Self::Avx512Vnni => "avx512-vnni",
             Self::Neon => "neon",
             Self::NeonDotprod => "neon-dotprod",
+            Self::Simd128 if cfg!(target_feature = "relaxed-simd") => "simd128-relaxed",
             Self::Simd128 => "simd128",
         }
     }

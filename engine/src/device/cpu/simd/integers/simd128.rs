@@ -1,6 +1,7 @@
 //! WebAssembly: sixteen rows are four registers. Bytes are widened to 16 bits, where two products and their sum are one
-//! instruction, so each row's sum is in two terms until the end. The relaxed product of bytes would be one instruction
-//! for four, but it belongs in a module of its own: one with it is not loaded where it is missing.
+//! instruction, so each row's sum is in two terms until the end. The relaxed instructions have one for four products; a
+//! module with it is not loaded where it is missing, so only the module with threads has it. Of what is relaxed about it
+//! nothing shows: one of its bytes never has its highest bit, and sums of 16 bits never overflow.
 
 use std::arch::wasm32::*;
 
@@ -23,6 +24,30 @@ fn load_floats<const AT: usize>(from: &[f32; ROWS]) -> v128 {
     unsafe { v128_load(from.as_ptr().add(AT).cast()) }
 }
 
+/// Whether the module may use the relaxed product of bytes.
+pub const RELAXED: bool = cfg!(target_feature = "relaxed-simd");
+
+/// Four rows' products of four weights below 128 with four activations, added to their sums.
+#[cfg(target_feature = "relaxed-simd")]
+#[inline(always)]
+fn dot_relaxed(weights: v128, x: v128, sums: v128) -> v128 {
+    i32x4_relaxed_dot_i8x16_i7x16_add(x, weights, sums)
+}
+
+/// Never called.
+#[cfg(not(target_feature = "relaxed-simd"))]
+#[inline(always)]
+fn dot_relaxed(_weights: v128, _x: v128, sums: v128) -> v128 {
+    sums
+}
+
+/// The same of weights with a sign: 128 is taken off for each that has one.
+#[inline(always)]
+fn dot_relaxed_signed(weights: v128, x: v128, sums: v128) -> v128 {
+    let sums = dot_relaxed(v128_and(weights, u8x16_splat(127)), x, sums);
+    i32x4_sub(sums, i32x4_shl(dot_relaxed(u8x16_shr(weights, 7), x, i32x4_splat(0)), 7))
+}
+
 /// Four activations of 16 bits, twice.
 #[inline(always)]
 fn widen(x: Four) -> v128 {
@@ -36,6 +61,20 @@ fn dot(weights: v128, x: v128, lower: v128, upper: v128) -> (v128, v128) {
     (lower, i32x4_add(upper, i32x4_dot_i16x8(i16x8_extend_high_i8x16(weights), x)))
 }
 
+/// Products of two times four weights of each row, with one of the two above.
+#[inline(always)]
+fn relaxed(
+    [w, v]: [Four128; 2],
+    x: [Four; 2],
+    [a, b, c, d, rest @ ..]: [v128; 8],
+    dot: impl Fn(v128, v128, v128) -> v128,
+) -> [v128; 8] {
+    let (x, y) = (i32x4_splat(x[0]), i32x4_splat(x[1]));
+    let (a, b) = (dot(v[0], y, dot(w[0], x, a)), dot(v[1], y, dot(w[1], x, b)));
+    let (c, d) = (dot(v[2], y, dot(w[2], x, c)), dot(v[3], y, dot(w[3], x, d)));
+    [a, b, c, d, rest[0], rest[1], rest[2], rest[3]]
+}
+
 #[inline(always)]
 fn finish(lower: v128, upper: v128) -> v128 {
     let (even, odd) = (i32x4_shuffle::<0, 2, 4, 6>(lower, upper), i32x4_shuffle::<1, 3, 5, 7>(lower, upper));
@@ -44,9 +83,10 @@ fn finish(lower: v128, upper: v128) -> v128 {
 
 impl Integers for Simd128 {
     type Bytes = Four128;
+    /// Four rows after the other in two vectors each, or relaxed the first four alone.
     type Sums = [v128; 8];
     type Rows = Four128;
-    const SUMS_TOKENS: usize = 1;
+    const SUMS_TOKENS: usize = if RELAXED { 2 } else { 1 };
     const BIAS: i32 = 0;
 
     #[inline(always)]
@@ -91,17 +131,24 @@ impl Integers for Simd128 {
 
     #[inline(always)]
     fn start(self, sum: i32) -> [v128; 8] {
+        if RELAXED {
+            return [i32x4_splat(sum); 8];
+        }
         // Each row's sum is that of two lanes: the first takes it.
         [i32x4(sum, 0, sum, 0); 8]
     }
 
     #[inline(always)]
     fn dot_unsigned(self, weights: [Four128; 2], x: [Four; 2], sums: [v128; 8]) -> [v128; 8] {
-        self.dot_signed(weights, x, sums)
+        if RELAXED { relaxed(weights, x, sums, dot_relaxed) } else { self.dot_signed(weights, x, sums) }
     }
 
     #[inline(always)]
-    fn dot_signed(self, [w, v]: [Four128; 2], x: [Four; 2], [a, b, c, d, e, f, g, h]: [v128; 8]) -> [v128; 8] {
+    fn dot_signed(self, [w, v]: [Four128; 2], x: [Four; 2], sums: [v128; 8]) -> [v128; 8] {
+        if RELAXED {
+            return relaxed([w, v], x, sums, dot_relaxed_signed);
+        }
+        let [a, b, c, d, e, f, g, h] = sums;
         let (x, y) = (widen(x[0]), widen(x[1]));
         let ((a, b), (c, d)) = (dot(w[0], x, a, b), dot(w[1], x, c, d));
         let ((e, f), (g, h)) = (dot(w[2], x, e, f), dot(w[3], x, g, h));
@@ -112,6 +159,9 @@ impl Integers for Simd128 {
 
     #[inline(always)]
     fn rows(self, [a, b, c, d, e, f, g, h]: [v128; 8]) -> Four128 {
+        if RELAXED {
+            return [a, b, c, d].map(f32x4_convert_i32x4);
+        }
         [finish(a, b), finish(c, d), finish(e, f), finish(g, h)]
     }
 
