@@ -27,7 +27,7 @@ async function start({ allowGpu, modelBase, threads: wanted, without }: Open): P
   askForSubgroups(globalThis, without);
   const adapter = allowGpu ? describeAdapter(globalThis, without) : undefined;
   const threads = threadsFor(globalThis, wanted);
-  const threaded = threads > 1 ? await startThreads(threads, helperDied) : undefined;
+  const threaded = threads === undefined ? undefined : await startThreads(threads, helperDied);
   if (threaded === undefined) await init({ module_or_path: moduleUrl });
   return (threaded ?? single).WebEngine.create({ allowGpu, modelBase, adapter: await adapter });
 }

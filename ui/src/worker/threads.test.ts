@@ -24,11 +24,11 @@ describe('threadsFor', () => {
     expect(threadsFor(ISOLATED, 100)).toBe(6);
   });
 
-  it('takes one where memory cannot be shared, or the module would not load', () => {
-    expect(threadsFor({ ...ISOLATED, crossOriginIsolated: false })).toBe(1);
-    expect(threadsFor({ ...ISOLATED, Worker: undefined })).toBe(1);
-    expect(threadsFor({ ...ISOLATED, Atomics: {} })).toBe(1);
-    expect(threadsFor({ ...ISOLATED, WebAssembly: { validate: () => false } })).toBe(1);
-    expect(threadsFor({})).toBe(1);
+  it('takes none where memory cannot be shared, or the module would not load', () => {
+    expect(threadsFor({ ...ISOLATED, crossOriginIsolated: false })).toBeUndefined();
+    expect(threadsFor({ ...ISOLATED, Worker: undefined })).toBeUndefined();
+    expect(threadsFor({ ...ISOLATED, Atomics: {} })).toBeUndefined();
+    expect(threadsFor({ ...ISOLATED, WebAssembly: { validate: () => false } })).toBeUndefined();
+    expect(threadsFor({})).toBeUndefined();
   });
 });

@@ -30,8 +30,8 @@ const RELAXED = new Uint8Array([
   ...[10, 15, 1, 13, 0, 0x41, 1, 0xfd, 15, 0x41, 2, 0xfd, 15, 0xfd, 0x80, 2, 11],
 ]);
 
-/** How many threads the engine gets; 1 is the module without shared memory. */
-export function threadsFor(scope: ThreadScope, wanted?: number): number {
+/** How many threads the engine gets in shared memory; undefined where there is none, or the module would not load. */
+export function threadsFor(scope: ThreadScope, wanted?: number): number | undefined {
   const cores = scope.navigator?.hardwareConcurrency ?? 1;
   const can =
     scope.crossOriginIsolated === true &&
@@ -39,7 +39,7 @@ export function threadsFor(scope: ThreadScope, wanted?: number): number {
     // wasm-bindgen waits with it; what it does without is against the page's policy.
     'waitAsync' in (scope.Atomics ?? {}) &&
     scope.WebAssembly?.validate(RELAXED) === true;
-  return can ? Math.max(1, Math.min(wanted ?? cores, THREADS_MAX, cores)) : 1;
+  return can ? Math.max(1, Math.min(wanted ?? cores, THREADS_MAX, cores)) : undefined;
 }
 
 /** The module with threads. It is not loaded before somebody asks. */

@@ -154,11 +154,7 @@ impl GpuDevice {
         } else {
             Fusion::none(program)
         };
-        let prepared = Buffers::allocate(&self.device, program, &fusion.stacks, limit).map(|buffers| {
-            let bench = Bench { device: &self.device, queue: &self.queue, program, buffers: &buffers };
-            let replay = Replay::build(&bench, &mut self.pipelines, &fusion, self.tuning);
-            Loaded { buffers, replay }
-        });
+        let allocated = Buffers::allocate(&self.device, program, &fusion.stacks, limit);
         let invalid = validation.pop().await;
         let refused = memory.pop().await;
         self.faults.check()?;
@@ -172,7 +168,13 @@ impl GpuDevice {
         if let Some(error) = invalid {
             return Err(Error::DeviceFault { reason: error.to_string() });
         }
-        self.loaded = Some(prepared?);
+        let buffers = allocated?;
+        let bench = Bench { device: &self.device, queue: &self.queue, program, buffers: &buffers };
+        // Outside of any scope: to hear what became of it, a browser would have to wait until all is compiled, while the
+        // weights could be on their way. What is wrong is reported as a fault, here natively, later in a browser.
+        let replay = Replay::build(&bench, &mut self.pipelines, &fusion, self.tuning);
+        self.faults.check()?;
+        self.loaded = Some(Loaded { buffers, replay });
         Ok(())
     }
 

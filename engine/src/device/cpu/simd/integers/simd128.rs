@@ -160,7 +160,7 @@ impl Integers for Simd128 {
     #[inline(always)]
     fn rows(self, [a, b, c, d, e, f, g, h]: [v128; 8]) -> Four128 {
         if RELAXED {
-            return [a, b, c, d].map(f32x4_convert_i32x4);
+            return [a, b, c, d].map(|sums| f32x4_convert_i32x4(sums));
         }
         [finish(a, b), finish(c, d), finish(e, f), finish(g, h)]
     }
