@@ -20,9 +20,9 @@ struct Params {
 //#import formats/{format}.wgsl
 
 override SIDE: u32 = 8u;        // at most 16
-override THREADS: u32 = 64u;    // SIDE * SIDE
-override LINES: u32 = 64u;      // 8 * SIDE
-override PLACES: u32 = 256u;    // WORDS * LINES
+override THREADS: u32 = SIDE * SIDE;
+override LINES: u32 = 8u * SIDE;
+override PLACES: u32 = 32u * SIDE;  // (LINES, WORDS)
 const WORDS = 4u;               // vec4s of a line that are read at a time
 var<workgroup> x_tile: array<vec4<f32>, PLACES>;
 var<workgroup> weights_tile: array<vec4<f32>, PLACES>;

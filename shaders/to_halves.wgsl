@@ -17,7 +17,7 @@ var<workgroup> greatest: array<f32, 256>;
 
 @compute @workgroup_size(256)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-    let token = group.x;
+    let token = group.y;
     if (token >= step.tokens) { return; }
     let words = params.columns >> 2u;
     let words_filled = ((params.columns + 63u) >> 6u) << 4u;

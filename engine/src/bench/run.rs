@@ -204,7 +204,7 @@ impl<'a> Runner<'a> {
             let (depth, tokens) = match case.stage {
                 BenchStage::Decode => (case.tokens, 1),
                 // Every batch of a prompt is alike but for its depth, so one stands for all.
-                _ if Some(case.tokens) == longest => (0, case.tokens.min(PREFILL_TOKENS_MAX)),
+                _ if Some(case.tokens) == longest => (0, case.tokens.min(session.prefill_tokens())),
                 _ => {
                     self.plan.done += 1;
                     continue;
