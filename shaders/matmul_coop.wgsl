@@ -3,7 +3,7 @@
 // are turned into F16 on their way into workgroup memory; x comes as F16 from `to_halves`, each token with a factor.
 enable f16;
 enable wgpu_cooperative_matrix;
-//#axes format
+//#axes format tile
 //#import shared/step.wgsl
 
 struct Params {
@@ -20,6 +20,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read> factors: array<f32>;      // (tokens)
 @group(0) @binding(4) var<storage, read> weights: array<u32>;      // (rows, columns)
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;    // (tokens, out_columns)
+@group(0) @binding(6) var<storage, read> wide_weights: array<vec4<u32>>;   // the same as `weights`
 
 //#import formats/{format}.wgsl
 
@@ -59,6 +60,18 @@ fn main(
         for (var i = line; i < TOKENS; i += THREADS >> 3u) {
             x_tile[i * LINE + word] = x[(first_token + i) * x_words + first_word + word];
         }
+//#if tile
+        let sixteen = thread & 1u;
+        for (var i = thread >> 1u; i < ROWS; i += THREADS >> 1u) {
+            let row = params.base_row + min(first_row + i, params.rows - 1u);
+            let four = weights16(row * params.columns + first_word * 4u + sixteen * 16u);
+            let at = i * LINE + sixteen * 4u;
+            weights_tile[at] = vec4<f16>(four[0]);
+            weights_tile[at + 1u] = vec4<f16>(four[1]);
+            weights_tile[at + 2u] = vec4<f16>(four[2]);
+            weights_tile[at + 3u] = vec4<f16>(four[3]);
+        }
+//#else
         let column = (first_word + word) * 4u;
         for (var i = line; i < ROWS; i += THREADS >> 3u) {
             var four = vec4<f32>();
@@ -66,6 +79,7 @@ fn main(
             if (column < params.columns) { four = weights4(row * params.columns + column); }
             weights_tile[i * LINE + word] = vec4<f16>(four);
         }
+//#end
         workgroupBarrier();
         multiply(&sums, own_token * LINE, own_row * LINE);
         workgroupBarrier();

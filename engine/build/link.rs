@@ -2,11 +2,12 @@
 //! as they are:
 //!
 //! - `//#axes format subgroups readings` on a kernel's first lines: which permutations exist; with `readings` there is one
-//!   for a format's wide reading, or that of any format, and one for products of integers, for formats that have them;
+//!   for a format's wide reading, or that of any format, and one for products of integers, for formats that have them; with
+//!   `tile` one that reads weights for a tile;
 //! - `//#import shared/step.wgsl`: that file's text, once;
 //! - `//#import formats/{format}.wgsl`: where the text of a format goes. It is the same in every kernel, so it is stored
 //!   once and put between the kernel's two pieces when a pipeline is made: a browser's download carries no permutations;
-//! - `//#if subgroups`, `//#if wide`, `//#if int8`, `//#else`, `//#end`: a condition.
+//! - `//#if subgroups`, `//#if wide`, `//#if int8`, `//#if tile`, `//#else`, `//#end`: a condition.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -16,6 +17,18 @@ pub struct Axes {
     pub format: bool,
     pub subgroups: bool,
     pub readings: bool,
+    pub tile: bool,
+}
+
+impl Axes {
+    /// Whether there is a permutation for that reading.
+    pub fn have(self, reading: Reading) -> bool {
+        match reading {
+            Reading::Narrow => true,
+            Reading::Wide | Reading::Int8 => self.readings,
+            Reading::Tile => self.tile,
+        }
+    }
 }
 
 /// How a permutation reads weights: `Reading` of engine/src/kernel/mod.rs.
@@ -25,6 +38,7 @@ pub enum Reading {
     Narrow,
     Wide,
     Int8,
+    Tile,
 }
 
 /// Which of the conditions hold in a permutation.
@@ -44,6 +58,7 @@ pub fn axes(root: &Path, kernel: &str) -> Axes {
                 "format" => axes.format = true,
                 "subgroups" => axes.subgroups = true,
                 "readings" => axes.readings = true,
+                "tile" => axes.tile = true,
                 other => panic!("shaders/{kernel}.wgsl: unknown axis {other}"),
             }
         }
@@ -69,6 +84,7 @@ pub fn link_format(root: &Path, format: &str, reading: Reading) -> Option<String
     let more = match reading {
         Reading::Narrow => None,
         Reading::Wide => Some(own("wide").unwrap_or_else(|| "formats/wide/any.wgsl".to_owned())),
+        Reading::Tile => Some(own("tile").unwrap_or_else(|| "formats/tile/any.wgsl".to_owned())),
         Reading::Int8 => Some(own("int8")?),
     };
     let files: Vec<String> = [format!("formats/{format}.wgsl")].into_iter().chain(more).collect();
@@ -95,6 +111,7 @@ fn append(root: &Path, file: &str, conditions: Conditions, imported: &mut HashSe
         match words.as_slice() {
             ["//#if", "subgroups"] => keeps.push(conditions.subgroups),
             ["//#if", "wide"] => keeps.push(conditions.reading == Reading::Wide),
+            ["//#if", "tile"] => keeps.push(conditions.reading == Reading::Tile),
             ["//#if", "int8"] => keeps.push(conditions.reading == Reading::Int8),
             ["//#else"] => {
                 let last = keeps.last_mut().unwrap_or_else(|| panic!("shaders/{file}: //#else without //#if"));

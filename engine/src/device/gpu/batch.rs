@@ -13,7 +13,7 @@ use super::{
 use crate::{
     kernel::{
         Access, Attention, Matmul, Reading,
-        shader::{Kernel, attention_tiled, matmul_coop, matmul_tiled, to_halves},
+        shader::{Kernel, attention_coop, attention_tiled, matmul_coop, matmul_tiled, to_halves},
     },
     plan::Command,
     tensor::{Format, TensorId},
@@ -38,6 +38,17 @@ pub enum MatmulKind {
     },
 }
 
+/// How attention of a batch is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttentionKind {
+    /// `attention`: each token by itself.
+    Plain,
+    /// `attention_tiled`: 32 tokens at a time.
+    Tiled,
+    /// `attention_coop`: in cooperative matrices of F16, for heads that they divide.
+    Cooperative,
+}
+
 /// What batches are computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchTuning {
@@ -47,13 +58,13 @@ pub struct BatchTuning {
     cooperative: bool,
     /// Whether threads are those of a CPU, for which large tiles are too large.
     is_software: bool,
-    /// Whether attention goes in tiles whatever the batch, for tests.
-    attention_tiled: Option<bool>,
+    /// One kernel of attention whatever the batch, for tests.
+    attention: Option<AttentionKind>,
 }
 
 impl BatchTuning {
     /// Without cooperative matrices.
-    pub const DEFAULT: Self = Self { forced: None, cooperative: false, is_software: false, attention_tiled: None };
+    pub const DEFAULT: Self = Self { forced: None, cooperative: false, is_software: false, attention: None };
 
     /// What the options want of what the adapter can.
     pub fn of(options: &GpuOptions, adapter: &wgpu::Adapter) -> Self {
@@ -63,7 +74,7 @@ impl BatchTuning {
             forced: options.matmul.filter(can),
             cooperative: cooperative && options.subgroups.unwrap_or(true),
             is_software: adapter.get_info().device_type == wgpu::DeviceType::Cpu,
-            attention_tiled: options.attention_tiled,
+            attention: options.attention,
         }
     }
 
@@ -101,8 +112,14 @@ impl BatchTuning {
 /// Matrices of so many rows fill a large GPU with large tiles.
 const LARGE_ROWS_MIN: u32 = 3072;
 
+/// The widest head that `attention_coop`'s shared memory holds.
+const COOPERATIVE_HEAD_MAX: u32 = 128;
+
 /// Batches of so many tokens go through attention in tiles.
 const TILED_ATTENTION_MIN: u32 = 9;
+
+/// Columns that `matmul_coop` multiplies at a time; weights of rows that divide so are read many at a time.
+const COOPERATIVE_COLUMNS: u32 = 32;
 
 /// What `to_halves` and `matmul_coop` fill a row up to, in columns, and a batch, in tokens.
 const HALVES_COLUMNS: u64 = 64;
@@ -244,12 +261,14 @@ impl<'a> Batch<'a> {
             Some(halves.factors.clone()),
             Some(part.buffer.clone()),
             self.whole(matmul.out),
+            Some(part.buffer.clone()),
         ];
         let groups = params.rows.div_ceil(64 * row_groups);
+        let is_whole = matmul.columns.is_multiple_of(COOPERATIVE_COLUMNS);
         Sketch {
             kernel: Kernel::MatmulCoop,
             format: self.bench.format(matmul.weights),
-            reading: Reading::Narrow,
+            reading: if is_whole { Reading::Tile } else { Reading::Narrow },
             constants: vec![("TOKEN_GROUPS", token_groups), ("ROW_GROUPS", row_groups)],
             params: bytes_of(&params).to_vec(),
             storage: storage.into_iter().flatten().collect(),
@@ -281,11 +300,28 @@ impl<'a> Batch<'a> {
     }
 
     fn of_attention(&self, command: &Command, attention: &Attention) -> Vec<Sketch> {
-        let least = match self.tuning.attention_tiled {
-            Some(true) => 1,
-            Some(false) => return dispatch::of_command(self.bench, command),
-            None => TILED_ATTENTION_MIN,
-        };
+        let head_dim = attention.params.head_dim;
+        let can = head_dim.is_multiple_of(16) && head_dim <= COOPERATIVE_HEAD_MAX && self.tuning.cooperative;
+        match self.tuning.attention {
+            Some(AttentionKind::Plain) => dispatch::of_command(self.bench, command),
+            Some(AttentionKind::Tiled) => vec![self.tiled_attention(command, attention, 1..=u32::MAX)],
+            Some(AttentionKind::Cooperative) if can => {
+                vec![self.cooperative_attention(command, attention, 1..=u32::MAX)]
+            }
+            _ => {
+                let rest = TILED_ATTENTION_MIN..=u32::MAX;
+                let mut sketches = vec![if can {
+                    self.cooperative_attention(command, attention, rest)
+                } else {
+                    self.tiled_attention(command, attention, rest)
+                }];
+                sketches.extend(within(&(1..=TILED_ATTENTION_MIN - 1), dispatch::of_command(self.bench, command)));
+                sketches
+            }
+        }
+    }
+
+    fn tiled_attention(&self, command: &Command, attention: &Attention, batches: RangeInclusive<u32>) -> Sketch {
         let of = attention.params;
         let params = attention_tiled::Params {
             heads: of.heads,
@@ -296,20 +332,42 @@ impl<'a> Batch<'a> {
             window: of.window,
             causal: of.causal,
         };
-        let tiled = Sketch {
-            kernel: Kernel::AttentionTiled,
+        let params = bytes_of(&params).to_vec();
+        self.attention(command, Kernel::AttentionTiled, of.head_dim, params, (batches, of.heads, 32))
+    }
+
+    fn cooperative_attention(&self, command: &Command, attention: &Attention, batches: RangeInclusive<u32>) -> Sketch {
+        let of = attention.params;
+        let params = attention_coop::Params {
+            heads: of.heads,
+            kv_heads: of.kv_heads,
+            context: of.context,
+            scale: of.scale,
+            softcap: of.softcap,
+            window: of.window,
+            causal: of.causal,
+        };
+        let params = bytes_of(&params).to_vec();
+        self.attention(command, Kernel::AttentionCoop, of.head_dim, params, (batches, of.heads, 64))
+    }
+
+    fn attention(
+        &self,
+        command: &Command,
+        kernel: Kernel,
+        head_dim: u32,
+        params: Vec<u8>,
+        (batches, groups, tile): (RangeInclusive<u32>, u32, u32),
+    ) -> Sketch {
+        Sketch {
+            kernel,
             format: None,
             reading: Reading::Narrow,
-            constants: vec![("HEAD_WORDS", of.head_dim / 4)],
-            params: bytes_of(&params).to_vec(),
+            constants: vec![("HEAD_WORDS", head_dim / 4)],
+            params,
             storage: command.operands().into_iter().filter_map(|id| self.whole(id)).collect(),
-            size: Size::Batch { batches: least..=u32::MAX, groups: of.heads, tile: 32 },
-        };
-        let mut sketches = vec![tiled];
-        if least > 1 {
-            sketches.extend(within(&(1..=least - 1), dispatch::of_command(self.bench, command)));
+            size: Size::Batch { batches, groups, tile },
         }
-        sketches
     }
 }
 

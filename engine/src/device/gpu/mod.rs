@@ -15,7 +15,7 @@ mod replay;
 mod tuning;
 
 pub use bandwidth::MemoryProbe;
-pub use batch::MatmulKind;
+pub use batch::{AttentionKind, MatmulKind};
 
 use std::ops::Range;
 
@@ -65,8 +65,9 @@ pub struct GpuOptions {
     /// How products of a batch are computed, whatever the batch; one that the adapter cannot do is passed over. None:
     /// what suits the adapter and the batch.
     pub matmul: Option<MatmulKind>,
-    /// Whether attention of a batch goes in tiles of tokens, whatever the batch. None: if the batch is large enough.
-    pub attention_tiled: Option<bool>,
+    /// How attention of a batch is computed, whatever the batch; what the adapter or a head cannot do is passed over. None:
+    /// what suits the adapter and the batch.
+    pub attention: Option<AttentionKind>,
 }
 
 /// A GPU with a program on it.
