@@ -80,18 +80,16 @@ fn main(
         tile[line * LINE + word] = vec4<f16>(queries[(token * params.heads + head) * HEAD_WORDS + word] * params.scale);
     }
     workgroupBarrier();
-    var taken: Queries;
-    take_queries(&taken, subgroup * 16u * LINE);
+    take_queries(subgroup * 16u * LINE);
     let own_scores = subgroup * 16u * SCORES_LINE;
     var highest = LOWEST;
     var total = 0.0;
-    var mixed: Mixed;
     for (var pass_of = 0u; pass_of < 2u; pass_of++) {
         for (var first = begin; first < end; first += KEYS) {
             workgroupBarrier();
             fill(FROM_KEYS, first, end, cache_at, thread);
             workgroupBarrier();
-            score(&taken, own_scores);
+            score(own_scores);
             workgroupBarrier();
             if (pass_of == 1u) { fill(FROM_VALUES, first, end, cache_at, thread); }
             for (var i = 0u; i < 8u; i++) {
@@ -113,7 +111,7 @@ fn main(
             }
             if (pass_of == 1u) {
                 workgroupBarrier();
-                mix(&mixed, subgroup * 16u * SHARES_LINE);
+                mix(subgroup * 16u * SHARES_LINE);
             }
         }
         // Both halves of a token's scores.
@@ -124,7 +122,7 @@ fn main(
         workgroupBarrier();
     }
     for (var n = 0u; n < HEAD_TILES; n++) {
-        show(&mixed, n, own_scores);
+        show(n, own_scores);
         workgroupBarrier();
         if (row < tokens) {
             let at = ((first_token + row) * params.heads + head) * HEAD_WORDS + n * 4u + (lane & 1u) * 2u;

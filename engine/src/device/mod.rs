@@ -6,7 +6,7 @@ pub mod gpu;
 mod measure;
 
 pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
-pub use gpu::{AttentionKind, GpuDevice, GpuFetch, GpuOptions, MatmulKind};
+pub use gpu::{AttentionKind, CoopTile, GpuDevice, GpuFetch, GpuOptions, MatmulKind};
 pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;

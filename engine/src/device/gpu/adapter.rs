@@ -89,7 +89,7 @@ const COOPERATIVE: wgpu::Features =
     wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
 
 /// Workgroup memory that they need.
-const COOPERATIVE_BYTES: u32 = 48 << 10;
+pub const COOPERATIVE_BYTES: u32 = 48 << 10;
 
 /// Whether products of a batch can be computed in the cooperative matrices that `matmul_coop` knows: 16 by 16, in
 /// subgroups of 32 threads.

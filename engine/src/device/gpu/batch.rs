@@ -30,12 +30,55 @@ pub enum MatmulKind {
         side: u32,
     },
     /// `matmul_coop`: in cooperative matrices of F16.
-    Cooperative {
-        /// Subgroups beside each other, of 32 tokens each.
-        token_groups: u32,
-        /// Subgroups below each other, of 64 rows each.
-        row_groups: u32,
-    },
+    Cooperative(CoopTile),
+}
+
+/// What a workgroup of `matmul_coop` computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoopTile {
+    /// Subgroups beside each other.
+    pub token_groups: u32,
+    /// Subgroups below each other.
+    pub row_groups: u32,
+    /// Tokens of a subgroup, in sixteens; at most 4.
+    pub token_tiles: u32,
+    /// Rows of a subgroup, in sixteens; at most 4.
+    pub row_tiles: u32,
+    /// Columns at a time, in fours: 8 or 16.
+    pub words: u32,
+}
+
+impl CoopTile {
+    /// 128 rows by 128 tokens.
+    pub const LARGE: Self = Self { token_groups: 4, row_groups: 2, token_tiles: 2, row_tiles: 4, words: 16 };
+    /// 64 rows by 64 tokens.
+    pub const MEDIUM: Self = Self { token_groups: 2, row_groups: 2, token_tiles: 2, row_tiles: 2, words: 16 };
+    /// 64 rows by 32 tokens.
+    pub const SMALL: Self = Self { token_groups: 2, row_groups: 2, token_tiles: 1, row_tiles: 2, words: 16 };
+
+    /// Tokens of a workgroup.
+    pub const fn tokens(self) -> u32 {
+        self.token_groups * self.token_tiles * 16
+    }
+
+    /// Rows of a workgroup.
+    pub const fn rows(self) -> u32 {
+        self.row_groups * self.row_tiles * 16
+    }
+
+    /// Whether it keeps to what the shader has registers, shared memory and threads for.
+    fn is_possible(self) -> bool {
+        let threads = self.token_groups * self.row_groups * 32;
+        let line = self.words + 2;
+        (1..=256).contains(&threads)
+            && [8, 16].contains(&self.words)
+            && (1..=4).contains(&self.token_tiles)
+            && (1..=4).contains(&self.row_tiles)
+            && self.tokens() * self.words <= 16 * threads
+            && self.rows() * self.words <= 16 * threads
+            && (self.tokens() + self.rows()) * line * 8 + threads * 32 <= adapter::COOPERATIVE_BYTES
+            && HALVES_TOKENS.is_multiple_of(self.tokens().into())
+    }
 }
 
 /// How attention of a batch is computed.
@@ -69,7 +112,11 @@ impl BatchTuning {
     /// What the options want of what the adapter can.
     pub fn of(options: &GpuOptions, adapter: &wgpu::Adapter) -> Self {
         let cooperative = adapter::is_cooperative(adapter);
-        let can = |kind: &MatmulKind| cooperative || !matches!(kind, MatmulKind::Cooperative { .. });
+        let can = |kind: &MatmulKind| match kind {
+            MatmulKind::Plain => true,
+            MatmulKind::Tiled { side } => [8, 16].contains(side),
+            MatmulKind::Cooperative(tile) => cooperative && tile.is_possible(),
+        };
         Self {
             forced: options.matmul.filter(can),
             cooperative: cooperative && options.subgroups.unwrap_or(true),
@@ -83,30 +130,36 @@ impl BatchTuning {
         self.cooperative
     }
 
-    /// Which kernels compute a product with a matrix of so many rows, and for which batches.
-    fn kinds(self, format: Option<Format>, rows: u32) -> Vec<(RangeInclusive<u32>, MatmulKind)> {
+    /// Which kernels compute a product with a matrix of so many rows and columns, and for which batches.
+    fn kinds(self, format: Option<Format>, [rows, columns]: [u32; 2]) -> Vec<(RangeInclusive<u32>, MatmulKind)> {
         const ALL: RangeInclusive<u32> = 1..=u32::MAX;
-        let is_exact = format == Some(Format::F32);
+        let fits = fits_halves(format, columns);
         match self.forced {
-            // Weights in F32 are taken to be meant that way.
-            Some(MatmulKind::Cooperative { .. }) if is_exact => return vec![(ALL, MatmulKind::Plain)],
+            Some(MatmulKind::Cooperative(_)) if !fits => return vec![(ALL, MatmulKind::Plain)],
             Some(kind) => return vec![(ALL, kind)],
             None if self.is_software => return vec![(ALL, MatmulKind::Plain)],
             None => {}
         }
-        if self.cooperative && !is_exact {
-            let kind = |token_groups, row_groups| MatmulKind::Cooperative { token_groups, row_groups };
-            let large = if rows >= LARGE_ROWS_MIN { kind(4, 2) } else { kind(2, 1) };
-            return vec![(1..=32, kind(1, 2)), (33..=64, kind(2, 1)), (65..=u32::MAX, large)];
+        let is_large = rows >= LARGE_ROWS_MIN;
+        if self.cooperative && fits {
+            let large = MatmulKind::Cooperative(if is_large { CoopTile::LARGE } else { CoopTile::MEDIUM });
+            let medium = MatmulKind::Cooperative(CoopTile::MEDIUM);
+            return vec![(1..=32, MatmulKind::Cooperative(CoopTile::SMALL)), (33..=64, medium), (65..=u32::MAX, large)];
         }
-        let side = if rows >= LARGE_ROWS_MIN { 16 } else { 8 };
+        let side = if is_large { 16 } else { 8 };
         vec![(1..=32, MatmulKind::Plain), (33..=u32::MAX, MatmulKind::Tiled { side })]
     }
 
     /// Whether any product may need its vectors as F16.
     fn has_halves(self) -> bool {
-        self.forced.map_or(self.cooperative && !self.is_software, |kind| matches!(kind, MatmulKind::Cooperative { .. }))
+        self.forced.map_or(self.cooperative && !self.is_software, |kind| matches!(kind, MatmulKind::Cooperative(_)))
     }
+}
+
+/// Whether a product can be computed in halves: weights in F32 are taken to be meant that way, and pieces of 16 columns
+/// must be whole.
+fn fits_halves(format: Option<Format>, columns: u32) -> bool {
+    format != Some(Format::F32) && columns.is_multiple_of(16)
 }
 
 /// Matrices of so many rows fill a large GPU with large tiles.
@@ -117,9 +170,6 @@ const COOPERATIVE_HEAD_MAX: u32 = 128;
 
 /// Batches of so many tokens go through attention in tiles.
 const TILED_ATTENTION_MIN: u32 = 9;
-
-/// Columns that `matmul_coop` multiplies at a time; weights of rows that divide so are read many at a time.
-const COOPERATIVE_COLUMNS: u32 = 32;
 
 /// What `to_halves` and `matmul_coop` fill a row up to, in columns, and a batch, in tokens.
 const HALVES_COLUMNS: u64 = 64;
@@ -138,7 +188,9 @@ impl Halves {
             return None;
         }
         let product = |command: &Command| match command {
-            Command::Matmul(matmul) if bench.format(matmul.weights) != Some(Format::F32) => Some(matmul.columns),
+            Command::Matmul(matmul) if fits_halves(bench.format(matmul.weights), matmul.columns) => {
+                Some(matmul.columns)
+            }
             _ => None,
         };
         let batches = bench.program.plans.iter().filter_map(|plan| {
@@ -195,21 +247,19 @@ impl<'a> Batch<'a> {
     fn of_matmul(&mut self, command: &Command, matmul: &Matmul) -> Vec<Sketch> {
         let format = self.bench.format(matmul.weights);
         let mut sketches = Vec::new();
-        for (batches, kind) in self.tuning.kinds(format, matmul.rows) {
+        for (batches, kind) in self.tuning.kinds(format, [matmul.rows, matmul.columns]) {
             match (kind, self.halves) {
-                (MatmulKind::Cooperative { token_groups, row_groups }, Some(halves)) => {
+                (MatmulKind::Cooperative(tile), Some(halves)) => {
                     if self.halved != Some(matmul.x) {
                         self.halved = Some(matmul.x);
                         sketches.push(self.to_halves(matmul, halves));
                     }
-                    sketches.extend(self.parts(matmul, |part| {
-                        self.cooperative(matmul, part, halves, &batches, [token_groups, row_groups])
-                    }));
+                    sketches.extend(self.parts(matmul, |part| self.cooperative(matmul, part, halves, &batches, tile)));
                 }
                 (MatmulKind::Tiled { side }, _) => {
                     sketches.extend(self.parts(matmul, |part| self.tiled(matmul, part, &batches, side)));
                 }
-                (MatmulKind::Plain | MatmulKind::Cooperative { .. }, _) => {
+                (MatmulKind::Plain | MatmulKind::Cooperative(_), _) => {
                     sketches.extend(within(&batches, dispatch::of_command(self.bench, command)));
                 }
             }
@@ -245,7 +295,7 @@ impl<'a> Batch<'a> {
         part: &Part,
         halves: &Halves,
         batches: &RangeInclusive<u32>,
-        [token_groups, row_groups]: [u32; 2],
+        tile: CoopTile,
     ) -> Sketch {
         let params = matmul_coop::Params {
             columns: matmul.columns,
@@ -263,16 +313,21 @@ impl<'a> Batch<'a> {
             self.whole(matmul.out),
             Some(part.buffer.clone()),
         ];
-        let groups = params.rows.div_ceil(64 * row_groups);
-        let is_whole = matmul.columns.is_multiple_of(COOPERATIVE_COLUMNS);
+        let groups = params.rows.div_ceil(tile.rows());
         Sketch {
             kernel: Kernel::MatmulCoop,
             format: self.bench.format(matmul.weights),
-            reading: if is_whole { Reading::Tile } else { Reading::Narrow },
-            constants: vec![("TOKEN_GROUPS", token_groups), ("ROW_GROUPS", row_groups)],
+            reading: Reading::Tile,
+            constants: vec![
+                ("TOKEN_GROUPS", tile.token_groups),
+                ("ROW_GROUPS", tile.row_groups),
+                ("TOKEN_TILES", tile.token_tiles),
+                ("ROW_TILES", tile.row_tiles),
+                ("WORDS", tile.words),
+            ],
             params: bytes_of(&params).to_vec(),
             storage: storage.into_iter().flatten().collect(),
-            size: Size::Batch { batches: batches.clone(), groups, tile: 32 * token_groups },
+            size: Size::Batch { batches: batches.clone(), groups, tile: tile.tokens() },
         }
     }
 

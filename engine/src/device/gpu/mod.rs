@@ -15,7 +15,7 @@ mod replay;
 mod tuning;
 
 pub use bandwidth::MemoryProbe;
-pub use batch::{AttentionKind, MatmulKind};
+pub use batch::{AttentionKind, CoopTile, MatmulKind};
 
 use std::ops::Range;
 
