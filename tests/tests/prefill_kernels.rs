@@ -3,8 +3,11 @@
 
 use hearth_engine::{
     device::{AttentionKind, CoopTile, Device, GpuDevice, GpuOptions, MatmulKind},
-    kernel::{Attention, Matmul, Step, shader::Kernel, shader::attention::Params},
-    plan::Command,
+    kernel::{
+        Attention, Gated, Matmul, RmsNorm, Step,
+        shader::{Kernel, attention::Params, gated, rms_norm},
+    },
+    plan::{Command, Plan, TensorKind},
     tensor::{Format, TensorId},
 };
 use hearth_tests::{
@@ -31,26 +34,14 @@ struct Product {
     halves: Vec<f64>,
 }
 
-/// `scales` are powers of two for the tokens' vectors, in turn.
-fn product(format: Format, [tokens, rows, columns]: [u32; 3], accumulate: bool, scales: &[i32]) -> Product {
-    let name = format!("matmul {format} ({rows}, {columns}) by {tokens}, accumulate {accumulate}, 2^{scales:?}");
-    let tokens_max = tokens + 3;
-    let mut case = KernelCase::new(name, Step { position: 3, tokens });
-    let (weights, bytes) = case.weight(format, rows, columns);
-    let mut x_numbers = case.random.numbers(u64::from(tokens_max) * u64::from(columns));
-    for (x, scale) in x_numbers.chunks_exact_mut(columns as usize).zip(scales.iter().cycle()) {
-        x.iter_mut().for_each(|x| *x *= 2.0_f32.powi(*scale));
-    }
-    let x = case.state(tokens_max, columns, x_numbers.clone());
-    let (out, before) = case.numbers(tokens_max, rows);
-    case.command(tokens_max, Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate }));
-    let numbers = decode(format, columns, &bytes);
+/// A product in float64, and what it may be off by, in F32 and in F16.
+fn expect(numbers: &[f32], x: &[f32], before: &[f32], [tokens, columns]: [u32; 2], accumulate: bool) -> [Vec<f64>; 3] {
     let (mut reference, mut exact, mut halves) = (Vec::new(), Vec::new(), Vec::new());
-    for (token, (x, before)) in
-        x_numbers.chunks_exact(columns as usize).zip(before.chunks_exact(rows as usize)).enumerate()
-    {
+    let columns = columns as usize;
+    let rows = numbers.len() / columns;
+    for (token, (x, before)) in x.chunks_exact(columns).zip(before.chunks_exact(rows)).enumerate() {
         let greatest = x.iter().fold(0.0_f64, |most, x| most.max(f64::from(x.abs())));
-        for (row, before) in numbers.chunks_exact(columns as usize).zip(before) {
+        for (row, before) in numbers.chunks_exact(columns).zip(before) {
             if token >= tokens as usize {
                 // Beyond the batch nothing may be written.
                 (reference.push(f64::from(*before)), exact.push(0.0), halves.push(0.0));
@@ -67,6 +58,24 @@ fn product(format: Format, [tokens, rows, columns]: [u32; 3], accumulate: bool, 
             halves.push(HALVES_SUM * magnitude + least + 1e-7);
         }
     }
+    [reference, exact, halves]
+}
+
+/// `scales` are powers of two for the tokens' vectors, in turn.
+fn product(format: Format, [tokens, rows, columns]: [u32; 3], accumulate: bool, scales: &[i32]) -> Product {
+    let name = format!("matmul {format} ({rows}, {columns}) by {tokens}, accumulate {accumulate}, 2^{scales:?}");
+    let tokens_max = tokens + 3;
+    let mut case = KernelCase::new(name, Step { position: 3, tokens });
+    let (weights, bytes) = case.weight(format, rows, columns);
+    let mut x_numbers = case.random.numbers(u64::from(tokens_max) * u64::from(columns));
+    for (x, scale) in x_numbers.chunks_exact_mut(columns as usize).zip(scales.iter().cycle()) {
+        x.iter_mut().for_each(|x| *x *= 2.0_f32.powi(*scale));
+    }
+    let x = case.state(tokens_max, columns, x_numbers.clone());
+    let (out, before) = case.numbers(tokens_max, rows);
+    case.command(tokens_max, Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate }));
+    let numbers = decode(format, columns, &bytes);
+    let [reference, exact, halves] = expect(&numbers, &x_numbers, &before, [tokens, columns], accumulate);
     let fits_halves = format != Format::F32 && columns % 16 == 0;
     Product { case, fits_halves, out, reference, exact, halves }
 }
@@ -171,6 +180,55 @@ fn a_row_of_zeros_and_one_with_an_outlier() {
     // Below what F32 holds, so all zeros.
     zeros.case.name += ", zeros";
     check(&[zeros, product(Format::F16, [40, 33, 16], false, &[120, -120])]);
+}
+
+#[test]
+fn what_a_norm_or_a_gate_makes_goes_to_products_at_once() {
+    let (tokens, rows, columns) = (37, 67, 96);
+    let step = Step { position: 3, tokens };
+    for is_norm in [true, false] {
+        let mut case = KernelCase::new(format!("products behind a norm: {is_norm}"), step);
+        let mut commands = Vec::new();
+        let (x, x_numbers) = case.numbers(tokens, columns);
+        let y = case.program.declare("between", TensorKind::Scratch, tokens.into(), columns.into());
+        let mut y_numbers = vec![0.0; x_numbers.len()];
+        if is_norm {
+            let (weight, weights) = case.numbers(1, columns);
+            let params = rms_norm::Params { columns, epsilon: 1e-5, rows: 1 };
+            let norm = RmsNorm { x, weight, out: y, single: false, params };
+            norm.twin(step, &x_numbers, &weights, &mut y_numbers);
+            commands.push(Command::RmsNorm(norm));
+        } else {
+            let (up, ups) = case.numbers(tokens, columns);
+            let gate = Gated { gate: x, up, out: y, params: gated::Params { columns, activation: 1 } };
+            gate.twin(step, &x_numbers, &ups, &mut y_numbers);
+            commands.push(Command::Gated(gate));
+        }
+        let mut expected = Vec::new();
+        for format in [Format::Q8_0, Format::F16] {
+            let (weights, bytes) = case.weight(format, rows, columns);
+            let (out, before) = case.numbers(tokens, rows);
+            commands.push(Command::Matmul(Matmul { x: y, weights, out, columns, rows, accumulate: true }));
+            let numbers = decode(format, columns, &bytes);
+            expected.push((out, expect(&numbers, &y_numbers, &before, [tokens, columns], true)));
+        }
+        case.program.plans.push(Plan { name: case.name.clone(), tokens_max: tokens, commands });
+        for adapter in 0..adapters().len() {
+            let mut device = Device::Gpu(open(GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }));
+            let outs: Vec<TensorId> = expected.iter().map(|(out, _)| *out).collect();
+            let found = case.run_all(&mut device, &outs).unwrap();
+            let Device::Gpu(gpu) = &device else { continue };
+            let kernels = gpu.kernels(0, step);
+            assert_eq!(kernels.len(), 3, "{kernels:?}");
+            assert_eq!(kernels[0] == Kernel::ToHalves, gpu.is_cooperative(), "{kernels:?}");
+            for (found, (_, [reference, exact, halves])) in found.iter().zip(&expected) {
+                // Norm and gate are good to some units themselves.
+                let tolerance = if gpu.is_cooperative() { halves } else { exact };
+                let tolerance: Vec<f64> = tolerance.iter().map(|tolerance| 2.0 * tolerance).collect();
+                assert_eq!(complaint(found, reference, &tolerance), None, "{}, {}", case.name, gpu.name());
+            }
+        }
+    }
 }
 
 /// Attention of a batch, and what each kind of kernel may be off by.

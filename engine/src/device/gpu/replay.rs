@@ -65,7 +65,7 @@ impl Replay {
         let spare = Spare::allocate(bench, fusion, tuning);
         let halves = Halves::allocate(bench, tuning.batch);
         let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| {
-            sketches(bench, &spare, tuning, Batch::new(bench, tuning.batch, halves.as_ref()), plan, blocks)
+            sketches(bench, &spare, tuning, Batch::new(bench, tuning.batch, halves.as_ref(), plan), blocks)
         };
         let sketches: Vec<Vec<Sketch>> = bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
         #[cfg(not(target_arch = "wasm32"))]
@@ -178,16 +178,9 @@ fn uniform(device: &wgpu::Device, label: &str, bytes: usize) -> wgpu::Buffer {
 }
 
 /// All dispatches of a plan.
-fn sketches(
-    bench: &Bench<'_>,
-    spare: &Spare,
-    tuning: Tuning,
-    mut batch: Batch<'_>,
-    plan: &Plan,
-    blocks: &[Block],
-) -> Vec<Sketch> {
+fn sketches(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, mut batch: Batch<'_>, blocks: &[Block]) -> Vec<Sketch> {
     let of_fused = |fused: &Fused| match fused {
-        Fused::Single(index) => plan.commands.get(*index).map_or_else(Vec::new, |one| batch.of_command(one)),
+        Fused::Single(index) => batch.of_command(*index),
         Fused::Matvec(matvec) => fused::of_matvec(bench, spare, tuning, matvec),
         Fused::Attend(attend) => fused::of_attend(bench, spare, tuning, attend),
         Fused::NormAdd(add) => vec![fused::of_norm_add(bench, add)],
