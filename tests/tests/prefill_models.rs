@@ -11,6 +11,8 @@ use hearth_tests::{
     sessions::{load_on, open},
 };
 
+/// Tokens: as many as the longest golden prompt has, and a few more.
+const CONTEXT: u32 = 256;
 /// Nats a position.
 const DIVERGENCE: f64 = 1e-4;
 
@@ -49,7 +51,7 @@ fn logits_agree_whatever_computes_a_batch() {
             for (path, name) in MODELS {
                 let opened = open(path);
                 let device = pollster::block_on(GpuDevice::open(&options)).expect("it was found before");
-                let mut session = load_on(Device::Gpu(device), &opened, 192).unwrap();
+                let mut session = load_on(Device::Gpu(device), &opened, CONTEXT).unwrap();
                 for golden in golden(name) {
                     let found = pollster::block_on(session.logits(&golden.ids)).unwrap();
                     let vocab = found.len() / golden.ids.len();
