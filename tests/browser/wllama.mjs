@@ -1,7 +1,8 @@
 // Decoding on the CPU beside llama.cpp's WebAssembly, in one Chromium, on one file, in turns.
 //   node wllama.mjs FILE.gguf WLLAMA_FOLDER [--threads 1,2] [--tokens 48] [--rounds 3] [--prompt WORDS]
 // WLLAMA_FOLDER is npm's @wllama/wllama, installed anywhere. HEARTH_CHROMIUM names the browser, HEARTH_UI the built
-// interface. One JSON object a measurement goes to standard output; both sides tell their own time.
+// interface. One JSON object a measurement goes to standard output; both sides tell their own time, and the browser how much
+// of its processors' time a token took in all, with its share of the prompt: that says more on a busy machine.
 import { createReadStream, readdirSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
@@ -94,14 +95,24 @@ async function theirs(browser, threads) {
 
 const version = JSON.parse(await readFile(join(wllama, 'package.json'), 'utf8')).version;
 const browser = await openChromium();
+const processes = await browser.newBrowserCDPSession();
+
+/** Seconds of processor time that the browser has had. */
+async function cpuSeconds() {
+  const { processInfo } = await processes.send('SystemInfo.getProcessInfo');
+  return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+}
+
 try {
   for (const threads of asked.threads.split(',').map(Number)) {
     const sides = { hearth: await ours(browser, threads), [`wllama ${version}`]: await theirs(browser, threads) };
     for (let round = 0; round <= Number(asked.rounds); round += 1) {
       for (const [side, { run }] of Object.entries(sides)) {
+        const before = await cpuSeconds();
         const result = await run();
+        const cpu_ms_per_token = ((await cpuSeconds()) - before) * 1000 / result.tokens;
         // The first round warms caches and compilers up.
-        if (round > 0) console.log(JSON.stringify({ file: basename(file), side, threads, round, ...result }));
+        if (round > 0) console.log(JSON.stringify({ file: basename(file), side, threads, round, ...result, cpu_ms_per_token }));
       }
     }
     for (const { page } of Object.values(sides)) await page.close();

@@ -20,8 +20,8 @@ use crate::{
     tensor::TensorId,
 };
 
-/// The largest batch of a prefill: enough to keep a GPU busy, small enough to stop in time.
-pub const PREFILL_TOKENS_MAX: u32 = 128;
+/// The largest batch of a prefill. A GPU reads all weights once for it, and is busy for some tens of milliseconds.
+pub const PREFILL_TOKENS_MAX: u32 = 512;
 
 /// The largest batch whose logits are all wanted: each row is as wide as the vocabulary.
 const SCORE_TOKENS_MAX: u32 = 32;
@@ -67,10 +67,23 @@ pub struct Model {
 impl Model {
     /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
+        Self::record_batches(config, catalog, context_tokens, scoring, PREFILL_TOKENS_MAX)
+    }
+
+    /// The same, with batches of no more than so many tokens in a prefill.
+    pub fn record_batches(
+        config: ModelConfig,
+        catalog: &Catalog,
+        context_tokens: u32,
+        scoring: bool,
+        batch_tokens: u32,
+    ) -> Result<Self> {
         catalog.check_weights()?;
         let mut recorder = Recorder {
             config: &config,
             context: context_tokens,
+            // No batch is longer than the context, and one whose logits are all wanted must fit too.
+            batch: batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX),
             program: Program::default(),
             weights: Weights::new(catalog, &config),
             commands: Vec::new(),
@@ -84,7 +97,7 @@ impl Model {
         }
         recorder.weights.check_all_read()?;
         recorder.plan("decode", 1, false, &shared);
-        recorder.plan("prefill", PREFILL_TOKENS_MAX, false, &shared);
+        recorder.plan("prefill", recorder.batch, false, &shared);
         let [choice, shortlist, peaks] = recorder.choices(&shared);
         if scoring {
             recorder.plan("score", SCORE_TOKENS_MAX, true, &shared);
@@ -117,6 +130,8 @@ struct Shared {
 struct Recorder<'a> {
     config: &'a ModelConfig,
     context: u32,
+    /// Tokens of the largest batch.
+    batch: u32,
     program: Program,
     weights: Weights<'a>,
     commands: Vec<Command>,
@@ -126,7 +141,7 @@ struct Recorder<'a> {
 
 impl Recorder<'_> {
     fn scratch(&mut self, label: &str, columns: u32) -> TensorId {
-        self.program.declare(label, TensorKind::Scratch, PREFILL_TOKENS_MAX.into(), columns.into())
+        self.program.declare(label, TensorKind::Scratch, self.batch.into(), columns.into())
     }
 
     fn shared(&mut self, scoring: bool) -> Result<Shared> {
@@ -144,7 +159,7 @@ impl Recorder<'_> {
         }
         let logits_rows = if scoring { SCORE_TOKENS_MAX } else { 1 };
         Ok(Shared {
-            ids: self.program.declare("token ids", TensorKind::Tokens, 1, PREFILL_TOKENS_MAX.into()),
+            ids: self.program.declare("token ids", TensorKind::Tokens, 1, self.batch.into()),
             embedding,
             head,
             final_norm,

@@ -7,6 +7,8 @@ interface Descriptor {
   label?: string;
 }
 
+const HALVES = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 };
+
 /** A scope with an adapter that notes how its devices were asked for. */
 function scopeWith(
   features: string[],
@@ -15,6 +17,7 @@ function scopeWith(
   const asked: Descriptor[] = [];
   class GPUAdapter {
     readonly features = new Set(features);
+    readonly info = { subgroupMatrixConfigs: [{ ...HALVES, componentType: 'i8', K: 32 }, HALVES] };
 
     requestDevice(descriptor?: Descriptor): Promise<string> {
       asked.push(descriptor ?? {});
@@ -77,6 +80,17 @@ describe('describeAdapter', () => {
   it('does not tell of what shall not be used', async () => {
     const scope = scopeOf({ features: new Set(['subgroups']) });
     expect(await describeAdapter(scope, ['subgroups'])).toEqual({ name: '', features: [] });
+  });
+
+  it('tells of matrices only if they are those that the engine has a use for', async () => {
+    const features = new Set(['chromium-experimental-subgroup-matrix']);
+    const tell = (...subgroupMatrixConfigs: object[]): Promise<unknown> =>
+      describeAdapter(scopeOf({ features, info: { subgroupMatrixConfigs } }));
+    expect(await tell({ ...HALVES, N: 8 }, HALVES)).toEqual({ name: '', features: [...features] });
+    for (const other of [{ M: 8 }, { N: 8 }, { K: 8 }, { resultComponentType: 'f16' }, { componentType: 'u8' }]) {
+      expect(await tell({ ...HALVES, ...other })).toEqual({ name: '', features: [] });
+    }
+    expect(await tell()).toEqual({ name: '', features: [] });
   });
 
   it('prefers the name that the adapter has itself', async () => {

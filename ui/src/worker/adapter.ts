@@ -4,15 +4,32 @@ const EXTRA_FEATURES = ['subgroups', 'chromium-experimental-subgroup-matrix'];
 /** Optional parts of WGSL that the engine has a use for. */
 const LANGUAGE_FEATURES = ['packed_4x8_integer_dot_product'];
 
+/** The one feature of these that is of use only with some sizes. */
+const MATRICES = 'chromium-experimental-subgroup-matrix';
+
 /** What the engine cannot find out by itself: see `PageAdapter` in engine/src/device/gpu/page.rs. */
 export interface PageAdapter {
   readonly name: string;
   readonly features: readonly string[];
 }
 
+/** Of matrices that a subgroup multiplies. */
+interface MatrixSizes {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
 interface AdapterLike {
   readonly features: ReadonlySet<string>;
-  readonly info?: { readonly vendor?: string; readonly architecture?: string; readonly description?: string };
+  readonly info?: {
+    readonly vendor?: string;
+    readonly architecture?: string;
+    readonly description?: string;
+    readonly subgroupMatrixConfigs?: Iterable<MatrixSizes>;
+  };
 }
 
 interface GpuLike {
@@ -38,7 +55,18 @@ export function askForSubgroups(scope: object, without: readonly string[] = []):
 }
 
 function extraFeatures(adapter: AdapterLike, without: readonly string[]): string[] {
-  return EXTRA_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature));
+  const isOfUse = (feature: string): boolean => feature !== MATRICES || hasMatrices(adapter);
+  return EXTRA_FEATURES.filter(
+    (feature) => adapter.features.has(feature) && !without.includes(feature) && isOfUse(feature),
+  );
+}
+
+/** Whether there are the matrices that the engine's kernels use: 16 by 16, of halves, with sums in F32. */
+function hasMatrices({ info }: AdapterLike): boolean {
+  return [...(info?.subgroupMatrixConfigs ?? [])].some(
+    ({ componentType, resultComponentType, M, N, K }) =>
+      componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16,
+  );
 }
 
 /** Describes the adapter that the engine will get; undefined where there is none. */

@@ -2,11 +2,13 @@
 
 mod adapter;
 mod bandwidth;
+mod batch;
 mod buffers;
 mod cache;
 mod dispatch;
 mod fault;
 mod fused;
+mod matrices;
 mod page;
 mod pipelines;
 mod profile;
@@ -15,6 +17,7 @@ mod replay;
 mod tuning;
 
 pub use bandwidth::MemoryProbe;
+pub use batch::{AttentionKind, CoopTile, MatmulKind};
 pub use page::PageAdapter;
 
 use std::ops::Range;
@@ -27,6 +30,7 @@ use crate::{
     protocol::AdapterReport,
     tensor::TensorId,
 };
+use batch::BatchTuning;
 use buffers::Buffers;
 use dispatch::Bench;
 use fault::Faults;
@@ -35,6 +39,9 @@ pub use readback::GpuFetch;
 use readback::Staging;
 use replay::Replay;
 use tuning::Tuning;
+
+/// Of a batch of a prompt.
+const PREFILL_TOKENS: u32 = 512;
 
 /// How to open a GPU. The defaults take what the adapter offers; the rest is for tests and for stepping down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,6 +65,12 @@ pub struct GpuOptions {
     /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
     /// products. Faster where arithmetic is what limits, and not the same numbers.
     pub int8: bool,
+    /// How products of a batch are computed, whatever the batch; one that the adapter cannot do is passed over. None:
+    /// what suits the adapter and the batch.
+    pub matmul: Option<MatmulKind>,
+    /// How attention of a batch is computed, whatever the batch; what the adapter or a head cannot do is passed over. None:
+    /// what suits the adapter and the batch.
+    pub attention: Option<AttentionKind>,
     /// In a web page, what it knows of the adapter.
     pub page: PageAdapter,
 }
@@ -106,18 +119,20 @@ impl GpuDevice {
             reason: adapter::absence_reason(adapters.len(), options.adapter),
         })?;
         let report = adapter::report(chosen, &options.page);
-        let (device, queue) = adapter::open(chosen).await?;
+        let (device, queue) = adapter::open(chosen, &options.page).await?;
         let faults = Faults::watch(&device);
         let subgroups = options.subgroups.unwrap_or(true)
             && (device.features().contains(wgpu::Features::SUBGROUP)
                 || options.page.has(page::SUBGROUPS) && page::takes_subgroups(&device).await);
+        let cooperative = adapter::is_cooperative(chosen, &options.page)
+            && (cfg!(not(target_arch = "wasm32")) || page::takes_matrices(&device).await);
         let limit = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
         Ok(Self {
             report,
             pipelines: Pipelines::new(subgroups),
             max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
             fuses: options.fused.unwrap_or(true),
-            tuning: Tuning::of(options, subgroups),
+            tuning: Tuning::of(options, subgroups).with_batches(BatchTuning::of(options, chosen, cooperative)),
             device,
             queue,
             faults,
@@ -129,6 +144,16 @@ impl GpuDevice {
     /// The GPU's name.
     pub fn name(&self) -> String {
         self.report.name.clone()
+    }
+
+    /// See [`super::Device::prefill_tokens`]: one whose threads are a CPU's is as slow as that.
+    pub fn prefill_tokens(&self) -> u32 {
+        if self.report.is_software { super::CPU_PREFILL_TOKENS } else { PREFILL_TOKENS }
+    }
+
+    /// Whether products of a batch can be computed in cooperative matrices.
+    pub fn is_cooperative(&self) -> bool {
+        self.tuning.batch.is_cooperative()
     }
 
     /// What the GPU is.

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::page::ENABLE_SUBGROUPS;
+use super::{matrices::in_chromium, page::ENABLE_SUBGROUPS};
 use crate::{
     device::Workers,
     kernel::{Access, Reading, Variant, shader::Kernel},
@@ -79,8 +79,14 @@ fn compile(
     let label = Some(variant.kernel.name());
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
     let mut source = variant.source().unwrap_or_default();
-    if variant.subgroups && cfg!(target_arch = "wasm32") {
-        source.insert_str(0, ENABLE_SUBGROUPS);
+    if cfg!(target_arch = "wasm32") {
+        source = if source.contains("enable wgpu_cooperative_matrix;") {
+            in_chromium(&source)
+        } else if variant.subgroups {
+            [ENABLE_SUBGROUPS, &source].concat()
+        } else {
+            source
+        };
     }
     let source = wgpu::ShaderSource::Wgsl(source.into());
     let checks = if cfg!(target_arch = "wasm32") {
