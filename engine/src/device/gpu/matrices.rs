@@ -53,7 +53,10 @@ fn with_fields(source: &str) -> String {
     let uses = |text: &str| fields.iter().any(|(name, _)| replace_word(text, name, "").is_some());
     // Functions, and what is between them.
     let kept: Vec<&str> = source.lines().filter(|line| field(line).is_none()).collect();
-    let pieces: Vec<String> = kept.split_inclusive(|line| line.ends_with('}') && !line.starts_with(' ')).map(|lines| lines.join("\n")).collect();
+    let pieces: Vec<String> = kept
+        .split_inclusive(|line| line.ends_with('}') && !line.starts_with(' '))
+        .map(|lines| lines.join("\n"))
+        .collect();
     let name_of = |piece: &String| {
         let start = piece.lines().find_map(|line| line.strip_prefix("fn "))?;
         Some(start.split_once('(')?.0.to_owned())
