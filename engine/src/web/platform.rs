@@ -173,7 +173,7 @@ impl Platform for WebPlatform {
     }
 
     fn workers(&self) -> Arc<dyn Workers> {
-        threads::crew().map_or_else(|| Arc::new(Serial) as Arc<dyn Workers>, |crew| crew)
+        threads::crew().unwrap_or_else(|| Arc::new(Serial))
     }
 
     fn cpu(&self) -> CpuReport {

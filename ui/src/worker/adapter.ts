@@ -87,7 +87,7 @@ export async function describeAdapter(
   }
 }
 
-/** Browsers rarely give a GPU's own name away: "nvidia" and "hopper" is what Chromium tells of one. */
+/** Browsers rarely give a GPU's own name away: a vendor and an architecture are what Chromium tells of one. */
 function nameOf({ vendor, architecture, description }: NonNullable<AdapterLike['info']>): string {
   if (description) return description;
   const words = [vendor, architecture].flatMap((words) => words?.split(/[\s-]+/) ?? []).filter((word) => word !== '');

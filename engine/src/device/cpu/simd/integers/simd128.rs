@@ -160,7 +160,8 @@ impl Integers for Simd128 {
     #[inline(always)]
     fn rows(self, [a, b, c, d, e, f, g, h]: [v128; 8]) -> Four128 {
         if RELAXED {
-            return [a, b, c, d].map(|sums| f32x4_convert_i32x4(sums));
+            let [a, b] = [f32x4_convert_i32x4(a), f32x4_convert_i32x4(b)];
+            return [a, b, f32x4_convert_i32x4(c), f32x4_convert_i32x4(d)];
         }
         [finish(a, b), finish(c, d), finish(e, f), finish(g, h)]
     }
