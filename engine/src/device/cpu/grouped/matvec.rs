@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     device::cpu::{
-        SimdLevel, Workers, parts,
+        SimdLevel, Workers,
+        buffer::LINE_BYTES,
+        parts,
         simd::{IntegerTask, Integers, ROWS},
     },
     tensor::Format,
@@ -16,6 +18,9 @@ use crate::{
 
 /// Bytes of weights that are worth waking a worker for.
 const PART_BYTES: usize = 64 << 10;
+
+/// How far ahead memory is asked for: what the processor can wait for at once, and no more than its nearest cache keeps.
+const AHEAD_BYTES: usize = 1 << 10;
 
 /// Multiplies; adds to `out` if `accumulate`. `parts` is memory for the activations.
 pub fn matvec(
@@ -107,6 +112,7 @@ fn add_part<S: Integers, F: Grouped, const PART: usize>(
     mut total: S::Rows,
 ) -> S::Rows {
     let x = &x[PART];
+    fetch_ahead::<S, F, PART>(simd, block);
     let mut sums = simd.start(x.starts[0]);
     sums = add_pair::<S, F, PART, 0>(simd, block, x, sums);
     sums = add_pair::<S, F, PART, 2>(simd, block, x, sums);
@@ -120,6 +126,16 @@ fn add_part<S: Integers, F: Grouped, const PART: usize>(
         add_sums::<S, F, PART, 1>(simd, block, x, sums, total)
     } else {
         add_sums::<S, F, PART, 0>(simd, block, x, sums, total)
+    }
+}
+
+/// Asks for the bytes that a part of a block some steps behind this one will load. Memory is read in one long row, but
+/// what looks ahead of it in the processor stops at the end of each page, and forgets each matrix's beginning.
+#[inline(always)]
+fn fetch_ahead<S: Integers, F: Grouped, const PART: usize>(simd: S, block: &[u8]) {
+    let (start, end) = (PART * block.len() / F::PARTS, (PART + 1) * block.len() / F::PARTS);
+    for line in (start..end).step_by(LINE_BYTES) {
+        simd.fetch(block, line + AHEAD_BYTES);
     }
 }
 

@@ -49,6 +49,9 @@ pub trait Integers: Copy {
     /// What [`Self::bias`] adds to a signed weight, and the caller takes off the sum again.
     const BIAS: i32;
 
+    /// Says that the bytes which lie so far behind the start of `from` are needed soon; there may be none.
+    #[inline(always)]
+    fn fetch(self, _from: &[u8], _ahead: usize) {}
     /// From memory.
     fn load_bytes(self, from: &[u8; QUAD]) -> Self::Bytes;
     /// To memory.
