@@ -1,6 +1,9 @@
 //! What is said of a model before anything of it is loaded, and that a load takes what was said.
 
+use std::sync::Arc;
+
 use hearth_engine::{
+    device::{CpuDevice, Device, Serial, cpu::activation_bytes},
     file::{GgufMetadata, GgufTensor, GgufValue, MemoryFolder, write_gguf},
     memory::{Planner, plan_context},
     model::{Encoder, EncoderConfig, Model, ModelConfig},
@@ -10,11 +13,12 @@ use hearth_engine::{
         Request,
     },
     tensor::Format,
+    text::Tokenizer,
 };
 use hearth_tests::{
     files::{model, read},
     platform::{Host, last},
-    sessions::open,
+    sessions::{greedy, load_on, open},
 };
 
 const TINY: &str = "tests/fixtures/tiny-llama";
@@ -113,6 +117,27 @@ fn a_plan_is_what_the_recorded_program_takes() {
             let on_device = program_bytes(&model.program);
             assert!(total_bytes >= on_device && total_bytes < on_device + on_device / 4, "{total_bytes} {on_device}");
         }
+    }
+}
+
+#[test]
+fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
+    for path in [GGUF, "tests/fixtures/tiny-llama-q4_0.gguf", "tests/fixtures/tiny-llama-bf16.gguf"] {
+        let (opened, memory) = (open(path), plan(&inspect(path), 192).memory);
+        let config = ModelConfig::read(&opened.documents).unwrap();
+        let program = Model::record(config, &opened.catalog, 192, false).unwrap().program;
+        let activations_bytes = activation_bytes(&program);
+        assert_eq!(activations_bytes > 0, !path.contains("bf16"), "{path}");
+        assert_eq!(memory.scratch_bytes, Slots::assign(&program).bytes() + activations_bytes, "{path}");
+        let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
+        let mut session = load_on(device, &opened, 192).unwrap();
+        let before = session.device().allocated_bytes();
+        // Rows are padded to groups of sixteen, and tensors to cache lines.
+        assert!(before.abs_diff(memory.total_bytes) <= memory.total_bytes / 20, "{path}: {before}, {memory:?}");
+        let ids: Vec<u32> = (0..150).map(|id| id % 100).collect();
+        let tokenizer = Tokenizer::from_documents(&opened.documents).unwrap();
+        greedy(&mut session, &tokenizer, &ids, 8).unwrap();
+        assert_eq!(session.device().allocated_bytes(), before, "{path}");
     }
 }
 

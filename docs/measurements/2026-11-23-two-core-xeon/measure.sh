@@ -12,6 +12,7 @@ for format in Q4_0 Q8_0 Q4_K Q6_K; do
     [ -f "$out/$format.gguf" ] || "$python" "$here/make_gguf.py" 0.5b $format "$out/$format.gguf"
 done
 for round in 1 2 3; do
+    uptime
     for format in Q4_0 Q8_0 Q4_K Q6_K; do
         "$speed" $format int8 "$threads"
         for variant in sapphirerapids icelake haswell; do

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result,
+    device::cpu::activation_bytes,
     error::human_bytes,
     file::Catalog,
     model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig},
@@ -196,7 +197,8 @@ fn measure(
     let slots = Slots::assign(program);
     let mut plan = MemoryPlan {
         context_tokens,
-        scratch_bytes: slots.bytes(),
+        // A CPU's activations of eight bits are counted for every device: they are small.
+        scratch_bytes: slots.bytes() + activation_bytes(program),
         largest_buffer_bytes: slots.slots.iter().map(|slot| slot.elements * 4).max().unwrap_or(0),
         ..MemoryPlan::default()
     };

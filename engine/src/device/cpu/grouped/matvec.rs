@@ -19,7 +19,8 @@ use crate::{
 /// Bytes of weights that are worth waking a worker for.
 const PART_BYTES: usize = 64 << 10;
 
-/// How far ahead memory is asked for: what the processor can wait for at once, and no more than its nearest cache keeps.
+/// How far ahead memory is asked for. Twice as far is as good; four times as far is worse than not at all, because the
+/// processor then waits for lines that it does not need yet.
 const AHEAD_BYTES: usize = 1 << 10;
 
 /// Multiplies; adds to `out` if `accumulate`. `parts` is memory for the activations.
@@ -129,8 +130,8 @@ fn add_part<S: Integers, F: Grouped, const PART: usize>(
     }
 }
 
-/// Asks for the bytes that a part of a block some steps behind this one will load. Memory is read in one long row, but
-/// what looks ahead of it in the processor stops at the end of each page, and forgets each matrix's beginning.
+/// Asks for what lies [`AHEAD_BYTES`] behind a part of a block. The processor looks ahead by itself, but carefully: it
+/// stops at the end of each page.
 #[inline(always)]
 fn fetch_ahead<S: Integers, F: Grouped, const PART: usize>(simd: S, block: &[u8]) {
     let (start, end) = (PART * block.len() / F::PARTS, (PART + 1) * block.len() / F::PARTS);
