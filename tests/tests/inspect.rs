@@ -132,8 +132,9 @@ fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
         let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
         let mut session = load_on(device, &opened, 192).unwrap();
         let before = session.device().allocated_bytes();
-        // Rows are padded to groups of sixteen, and tensors to cache lines.
-        assert!(before.abs_diff(memory.total_bytes) <= memory.total_bytes / 20, "{path}: {before}, {memory:?}");
+        // Rows are padded to groups of sixteen, and tensors to cache lines; what is read back lies outside.
+        let most = memory.total_bytes + memory.total_bytes / 20;
+        assert!((memory.total_bytes * 3 / 4..most).contains(&before), "{path}: {before}, {memory:?}");
         let ids: Vec<u32> = (0..150).map(|id| id % 100).collect();
         let tokenizer = Tokenizer::from_documents(&opened.documents).unwrap();
         greedy(&mut session, &tokenizer, &ids, 8).unwrap();
