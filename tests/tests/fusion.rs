@@ -52,7 +52,7 @@ fn options() -> Vec<(String, GpuOptions)> {
                         subgroups: Some(subgroups),
                         attention_splits,
                         attention_threads: attention_splits.map(|splits| 64 * splits),
-                        matvec_quads: attention_splits.map(|splits| 2 * splits),
+                        matvec_threads: attention_splits.map(|splits| 32 * splits),
                         wide,
                         ..GpuOptions::default()
                     },
