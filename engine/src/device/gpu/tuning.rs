@@ -6,6 +6,9 @@ use crate::{
     tensor::Format,
 };
 
+/// What `attend_combine` has room for.
+const SPLITS_MAX: u32 = 64;
+
 /// Sizes of fused kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
@@ -33,8 +36,8 @@ impl Tuning {
         wide_columns_min: 1024,
         int8: false,
         attend_threads: 128,
-        split_keys: 256,
-        splits_max: 32,
+        split_keys: 128,
+        splits_max: SPLITS_MAX,
     };
 
     /// What the options want otherwise.
@@ -53,7 +56,7 @@ impl Tuning {
             (tuning.matvec_threads, tuning.matvec_long_columns) = (threads.next_power_of_two().clamp(32, 128), 0);
         }
         if let Some(splits) = options.attention_splits {
-            (tuning.split_keys, tuning.splits_max) = (1, splits.max(1));
+            (tuning.split_keys, tuning.splits_max) = (1, splits.clamp(1, SPLITS_MAX));
         }
         if let Some(wide) = options.wide {
             tuning.wide_columns_min = if wide { 0 } else { u32::MAX };
