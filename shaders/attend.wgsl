@@ -61,6 +61,14 @@ fn new_value(kv_head: u32, word: u32) -> vec4<f32> {
     return vec4<f32>(projected[at], projected[at + 1u], projected[at + 2u], projected[at + 3u]);
 }
 
+// A word of a key's value; the token's own is not in the cache yet.
+fn value_of(cache_at: u32, kv_head: u32, key: u32, word: u32) -> vec4<f32> {
+    let words = params.head_dim >> 2u;
+    let cached = values[cache_at + min(key, max(step.position, 1u) - 1u) * words + word];
+    if (key >= step.position) { return new_value(kv_head, word); }
+    return cached;
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -105,10 +113,31 @@ fn main(
         workgroupBarrier();
         for (var i = thread; i < count; i += THREADS) {
             let key = tile + i;
+            // The token's own key is not in the cache yet; what is read in its place is not used.
+            let is_new = key >= position;
+            let start = cache_at + min(key, max(position, 1u) - 1u) * words;
             var scores: array<f32, 8>;
-            for (var w = 0u; w < words; w++) {
-                var four = new_key[w];
-                if (key < position) { four = keys[cache_at + key * words + w]; }
+            // Four loads at once: one after the other would wait for memory each time.
+            var w = 0u;
+            for (; w + 4u <= words; w += 4u) {
+                var a = keys[start + w];
+                var b = keys[start + w + 1u];
+                var c = keys[start + w + 2u];
+                var d = keys[start + w + 3u];
+                if (is_new) {
+                    a = new_key[w];
+                    b = new_key[w + 1u];
+                    c = new_key[w + 2u];
+                    d = new_key[w + 3u];
+                }
+                for (var h = 0u; h < HEADS; h++) {
+                    let at = h * words + w;
+                    scores[h] += dot(query[at], a) + dot(query[at + 1u], b) + dot(query[at + 2u], c) + dot(query[at + 3u], d);
+                }
+            }
+            for (; w < words; w++) {
+                var four = keys[start + w];
+                if (is_new) { four = new_key[w]; }
                 for (var h = 0u; h < HEADS; h++) { scores[h] += dot(query[h * words + w], four); }
             }
             for (var h = 0u; h < HEADS; h++) {
@@ -133,14 +162,21 @@ fn main(
         }
         workgroupBarrier();
         if (lane < lanes) {
-            for (var i = lane; i < count; i += lanes) {
-                let key = tile + i;
-                var four = vec4<f32>();
-                if (key < position) { four = values[cache_at + key * words + word]; } else { four = new_value(kv_head, word); }
+            for (var i = lane; i < count; i += lanes * 4u) {
+                // Four loads at once, the last of them perhaps for nothing.
+                let nth = vec4<u32>(i) + lanes * vec4<u32>(0u, 1u, 2u, 3u);
+                let a = value_of(cache_at, kv_head, tile + min(nth.x, count - 1u), word);
+                let b = value_of(cache_at, kv_head, tile + min(nth.y, count - 1u), word);
+                let c = value_of(cache_at, kv_head, tile + min(nth.z, count - 1u), word);
+                let d = value_of(cache_at, kv_head, tile + min(nth.w, count - 1u), word);
+                let is_there = nth < vec4<u32>(count);
+                let at = min(nth, vec4<u32>(count - 1u));
                 for (var h = 0u; h < HEADS; h++) {
-                    let share = pool[h * TILE + i];
-                    total[h] += share;
-                    mixed[h] += share * four;
+                    let start = h * TILE;
+                    let four = vec4<f32>(pool[start + at.x], pool[start + at.y], pool[start + at.z], pool[start + at.w]);
+                    let shares = select(vec4<f32>(), four, is_there);
+                    total[h] += shares.x + shares.y + shares.z + shares.w;
+                    mixed[h] += shares.x * a + shares.y * b + shares.z * c + shares.w * d;
                 }
             }
         }

@@ -6,7 +6,7 @@
 //! - `//#import shared/step.wgsl`: that file's text, once;
 //! - `//#import formats/{format}.wgsl`: where the text of a format goes. It is the same in every kernel, so it is stored
 //!   once and put between the kernel's two pieces when a pipeline is made: a browser's download carries no permutations;
-//! - `//#if subgroups`, `//#if wide`, `//#if int8`, `//#else`, `//#end`: a condition.
+//! - `//#if subgroups`, `//#if narrow`, `//#if wide`, `//#if int8`, `//#else`, `//#end`: a condition.
 
 use std::{collections::HashSet, fs, path::Path};
 
@@ -94,6 +94,7 @@ fn append(root: &Path, file: &str, conditions: Conditions, imported: &mut HashSe
         let kept = keeps.iter().all(|keep| *keep);
         match words.as_slice() {
             ["//#if", "subgroups"] => keeps.push(conditions.subgroups),
+            ["//#if", "narrow"] => keeps.push(conditions.reading == Reading::Narrow),
             ["//#if", "wide"] => keeps.push(conditions.reading == Reading::Wide),
             ["//#if", "int8"] => keeps.push(conditions.reading == Reading::Int8),
             ["//#else"] => {

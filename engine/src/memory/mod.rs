@@ -12,7 +12,7 @@ use crate::{
     device::cpu::activation_bytes,
     error::human_bytes,
     file::Catalog,
-    model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig},
+    model::{EmbedderConfig, Model, ModelConfig, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
@@ -43,7 +43,7 @@ pub struct Planner<'a> {
 /// Whose program is recorded.
 enum Subject<'a> {
     Decoder { config: &'a ModelConfig, scoring: bool },
-    Encoder { config: &'a EncoderConfig, sentence: &'a SentenceConfig },
+    Embedder { config: &'a EmbedderConfig, sentence: &'a SentenceConfig },
 }
 
 impl<'a> Planner<'a> {
@@ -52,16 +52,16 @@ impl<'a> Planner<'a> {
         Self { subject: Subject::Decoder { config, scoring }, catalog, known: BTreeMap::new() }
     }
 
-    /// For an encoder, whose context is the longest text that it reads.
-    pub fn of_encoder(config: &'a EncoderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
-        Self { subject: Subject::Encoder { config, sentence }, catalog, known: BTreeMap::new() }
+    /// For a model that makes vectors, whose context is the longest text that it reads.
+    pub fn of_embedder(config: &'a EmbedderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
+        Self { subject: Subject::Embedder { config, sentence }, catalog, known: BTreeMap::new() }
     }
 
     /// Tokens that the model was made for.
     pub fn made_for(&self) -> u32 {
         match &self.subject {
             Subject::Decoder { config, .. } => config.context_tokens,
-            Subject::Encoder { config, .. } => config.positions,
+            Subject::Embedder { config, .. } => config.positions(),
         }
     }
 
@@ -86,9 +86,7 @@ impl<'a> Planner<'a> {
             Subject::Decoder { config, scoring } => {
                 measure_decoder(&Model::record(config.clone(), self.catalog, context_tokens, scoring)?)
             }
-            Subject::Encoder { config, .. } => {
-                encoder::measure_encoder(&Encoder::record(config.clone(), self.catalog, context_tokens)?)
-            }
+            Subject::Embedder { config, .. } => encoder::measure_encoder(&config.record(self.catalog, context_tokens)?),
         })
     }
 
@@ -132,7 +130,7 @@ impl<'a> Planner<'a> {
     /// `available_bytes` is 0 if the platform does not tell.
     pub fn choose_context(&mut self, wanted: Option<u32>, available_bytes: u64) -> Result<u32> {
         let made_for = self.made_for();
-        if let Subject::Encoder { config, sentence } = self.subject {
+        if let Subject::Embedder { config, sentence } = self.subject {
             return sentence.plan_tokens(config, wanted);
         }
         if let Some(wanted) = wanted {
