@@ -91,7 +91,6 @@ impl SimdLevel {
             Self::Neon => "neon",
             Self::NeonDotprod => "neon-dotprod",
             Self::NeonI8mm => "neon-i8mm",
-            Self::Simd128 if cfg!(target_feature = "relaxed-simd") => "relaxed-simd",
             Self::Simd128 => "simd128",
         }
     }

@@ -1,8 +1,6 @@
-//! WebAssembly: sixteen rows are four registers. The bytes at even and at odd places become numbers of 16 bits where they
-//! are, and of those two products and their sum are one instruction: so the four weights of a row end in the one lane that
-//! is its sum. In a module that is compiled for relaxed SIMD, which is not loaded where that is missing, weights without a
-//! sign take its product of bytes: one instruction for four. It is exact, whatever the machine below, as long as one
-//! operand has seven bits; weights with a sign have eight.
+//! WebAssembly: sixteen rows are four registers. Bytes are widened to 16 bits, where two products and their sum are one
+//! instruction, so each row's sum is in two terms until the end. The relaxed product of bytes would be one instruction
+//! for four, but it belongs in a module of its own: one with it is not loaded where it is missing.
 
 use std::arch::wasm32::*;
 
@@ -25,38 +23,30 @@ fn load_floats<const AT: usize>(from: &[f32; ROWS]) -> v128 {
     unsafe { v128_load(from.as_ptr().add(AT).cast()) }
 }
 
-/// The bytes at even and at odd places, with their sign.
+/// Four activations of 16 bits, twice.
 #[inline(always)]
-fn split(bytes: v128) -> (v128, v128) {
-    (i16x8_shr(i16x8_shl(bytes, 8), 8), i16x8_shr(bytes, 8))
+fn widen(x: Four) -> v128 {
+    i16x8_extend_low_i8x16(i32x4_splat(x))
 }
 
-/// The same without a sign: these masks and shifts the compiler merges with those of the format.
-#[cfg(not(target_feature = "relaxed-simd"))]
+/// Four rows' products: the first two rows' in the first vector.
 #[inline(always)]
-fn split_unsigned(bytes: v128) -> (v128, v128) {
-    (v128_and(bytes, u16x8_splat(255)), u16x8_shr(bytes, 8))
+fn dot(weights: v128, x: v128, lower: v128, upper: v128) -> (v128, v128) {
+    let lower = i32x4_add(lower, i32x4_dot_i16x8(i16x8_extend_low_i8x16(weights), x));
+    (lower, i32x4_add(upper, i32x4_dot_i16x8(i16x8_extend_high_i8x16(weights), x)))
 }
 
-/// Adds the products of four activations with four rows' weights, which have seven bits.
-#[cfg(target_feature = "relaxed-simd")]
 #[inline(always)]
-fn relaxed_dot(weights: v128, x: v128, sums: v128) -> v128 {
-    i32x4_relaxed_dot_i8x16_i7x16_add(x, weights, sums)
-}
-
-/// Adds the products of four activations, as [`split`] leaves them, with four rows' weights.
-#[inline(always)]
-fn dot((weights_even, weights_odd): (v128, v128), (x_even, x_odd): (v128, v128), sums: v128) -> v128 {
-    let sums = i32x4_add(sums, i32x4_dot_i16x8(weights_even, x_even));
-    i32x4_add(sums, i32x4_dot_i16x8(weights_odd, x_odd))
+fn finish(lower: v128, upper: v128) -> v128 {
+    let (even, odd) = (i32x4_shuffle::<0, 2, 4, 6>(lower, upper), i32x4_shuffle::<1, 3, 5, 7>(lower, upper));
+    f32x4_convert_i32x4(i32x4_add(even, odd))
 }
 
 impl Integers for Simd128 {
     type Bytes = Four128;
-    type Sums = Four128;
+    type Sums = [v128; 8];
     type Rows = Four128;
-    const SUMS_TOKENS: usize = 2;
+    const SUMS_TOKENS: usize = 1;
     const BIAS: i32 = 0;
 
     #[inline(always)]
@@ -100,45 +90,29 @@ impl Integers for Simd128 {
     }
 
     #[inline(always)]
-    fn start(self, sum: i32) -> Four128 {
-        [i32x4_splat(sum); 4]
-    }
-
-    #[cfg(not(target_feature = "relaxed-simd"))]
-    #[inline(always)]
-    fn dot_unsigned(self, [w, v]: [Four128; 2], x: [Four; 2], [a, b, c, d]: Four128) -> Four128 {
-        let (x, y) = (split(i32x4_splat(x[0])), split(i32x4_splat(x[1])));
-        let (a, b) = (dot(split_unsigned(w[0]), x, a), dot(split_unsigned(w[1]), x, b));
-        let (c, d) = (dot(split_unsigned(w[2]), x, c), dot(split_unsigned(w[3]), x, d));
-        let (a, b) = (dot(split_unsigned(v[0]), y, a), dot(split_unsigned(v[1]), y, b));
-        let (c, d) = (dot(split_unsigned(v[2]), y, c), dot(split_unsigned(v[3]), y, d));
-        [a, b, c, d]
-    }
-
-    #[cfg(target_feature = "relaxed-simd")]
-    #[inline(always)]
-    fn dot_unsigned(self, [w, v]: [Four128; 2], x: [Four; 2], [a, b, c, d]: Four128) -> Four128 {
-        let (x, y) = (i32x4_splat(x[0]), i32x4_splat(x[1]));
-        let (a, b) = (relaxed_dot(w[0], x, a), relaxed_dot(w[1], x, b));
-        let (c, d) = (relaxed_dot(w[2], x, c), relaxed_dot(w[3], x, d));
-        let (a, b) = (relaxed_dot(v[0], y, a), relaxed_dot(v[1], y, b));
-        let (c, d) = (relaxed_dot(v[2], y, c), relaxed_dot(v[3], y, d));
-        [a, b, c, d]
+    fn start(self, sum: i32) -> [v128; 8] {
+        // Each row's sum is that of two lanes: the first takes it.
+        [i32x4(sum, 0, sum, 0); 8]
     }
 
     #[inline(always)]
-    fn dot_signed(self, [w, v]: [Four128; 2], x: [Four; 2], [a, b, c, d]: Four128) -> Four128 {
-        let (x, y) = (split(i32x4_splat(x[0])), split(i32x4_splat(x[1])));
-        let (a, b) = (dot(split(w[0]), x, a), dot(split(w[1]), x, b));
-        let (c, d) = (dot(split(w[2]), x, c), dot(split(w[3]), x, d));
-        let (a, b) = (dot(split(v[0]), y, a), dot(split(v[1]), y, b));
-        let (c, d) = (dot(split(v[2]), y, c), dot(split(v[3]), y, d));
-        [a, b, c, d]
+    fn dot_unsigned(self, weights: [Four128; 2], x: [Four; 2], sums: [v128; 8]) -> [v128; 8] {
+        self.dot_signed(weights, x, sums)
     }
 
     #[inline(always)]
-    fn rows(self, [a, b, c, d]: Four128) -> Four128 {
-        [f32x4_convert_i32x4(a), f32x4_convert_i32x4(b), f32x4_convert_i32x4(c), f32x4_convert_i32x4(d)]
+    fn dot_signed(self, [w, v]: [Four128; 2], x: [Four; 2], [a, b, c, d, e, f, g, h]: [v128; 8]) -> [v128; 8] {
+        let (x, y) = (widen(x[0]), widen(x[1]));
+        let ((a, b), (c, d)) = (dot(w[0], x, a, b), dot(w[1], x, c, d));
+        let ((e, f), (g, h)) = (dot(w[2], x, e, f), dot(w[3], x, g, h));
+        let ((a, b), (c, d)) = (dot(v[0], y, a, b), dot(v[1], y, c, d));
+        let ((e, f), (g, h)) = (dot(v[2], y, e, f), dot(v[3], y, g, h));
+        [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    fn rows(self, [a, b, c, d, e, f, g, h]: [v128; 8]) -> Four128 {
+        [finish(a, b), finish(c, d), finish(e, f), finish(g, h)]
     }
 
     #[inline(always)]
