@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hearth_engine::{
+    decode::{Session, SessionOptions},
     device::{CpuDevice, Device, Serial, cpu::activation_bytes},
     file::{GgufMetadata, GgufTensor, GgufValue, MemoryFolder, write_gguf},
     memory::{Planner, plan_context},
@@ -18,7 +19,7 @@ use hearth_engine::{
 use hearth_tests::{
     files::{model, read},
     platform::{Host, last},
-    sessions::{greedy, load_on, open},
+    sessions::{greedy, open},
 };
 
 const TINY: &str = "tests/fixtures/tiny-llama";
@@ -130,11 +131,11 @@ fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
         assert_eq!(activations_bytes > 0, !path.contains("bf16"), "{path}");
         assert_eq!(memory.scratch_bytes, Slots::assign(&program).bytes() + activations_bytes, "{path}");
         let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
-        let mut session = load_on(device, &opened, 192).unwrap();
+        let options = SessionOptions { context_tokens: 192, scoring: false };
+        let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).unwrap();
         let before = session.device().allocated_bytes();
         // Rows are padded to groups of sixteen, and tensors to cache lines; what is read back lies outside.
-        let most = memory.total_bytes + memory.total_bytes / 20;
-        assert!((memory.total_bytes * 3 / 4..most).contains(&before), "{path}: {before}, {memory:?}");
+        assert!(before.abs_diff(memory.total_bytes) <= memory.total_bytes / 20, "{path}: {before}, {memory:?}");
         let ids: Vec<u32> = (0..150).map(|id| id % 100).collect();
         let tokenizer = Tokenizer::from_documents(&opened.documents).unwrap();
         greedy(&mut session, &tokenizer, &ids, 8).unwrap();
