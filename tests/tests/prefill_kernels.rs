@@ -214,7 +214,8 @@ fn what_a_norm_or_a_gate_makes_goes_to_products_at_once() {
         }
         case.program.plans.push(Plan { name: case.name.clone(), tokens_max: tokens, commands });
         for adapter in 0..adapters().len() {
-            let mut device = Device::Gpu(open(GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }));
+            let matmul = Some(MatmulKind::Cooperative(CoopTile::MEDIUM));
+            let mut device = Device::Gpu(open(GpuOptions { adapter: Some(adapter), matmul, ..GpuOptions::default() }));
             let outs: Vec<TensorId> = expected.iter().map(|(out, _)| *out).collect();
             let found = case.run_all(&mut device, &outs).unwrap();
             let Device::Gpu(gpu) = &device else { continue };

@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result,
+    device::CPU_PREFILL_TOKENS,
     error::human_bytes,
     file::Catalog,
-    model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig},
+    model::{Encoder, EncoderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
@@ -36,6 +37,8 @@ const LOOKS_MAX: u32 = 24;
 pub struct Planner<'a> {
     subject: Subject<'a>,
     catalog: &'a Catalog,
+    /// Tokens of a prompt that the device is given at once.
+    batch_tokens: u32,
     known: BTreeMap<u32, MemoryPlan>,
 }
 
@@ -48,12 +51,27 @@ enum Subject<'a> {
 impl<'a> Planner<'a> {
     /// For a model whose headers have been read. `scoring` counts the logits of a whole batch.
     pub fn new(config: &'a ModelConfig, catalog: &'a Catalog, scoring: bool) -> Self {
-        Self { subject: Subject::Decoder { config, scoring }, catalog, known: BTreeMap::new() }
+        Self {
+            subject: Subject::Decoder { config, scoring },
+            catalog,
+            batch_tokens: PREFILL_TOKENS_MAX,
+            known: BTreeMap::new(),
+        }
     }
 
     /// For an encoder, whose context is the longest text that it reads.
     pub fn of_encoder(config: &'a EncoderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
-        Self { subject: Subject::Encoder { config, sentence }, catalog, known: BTreeMap::new() }
+        Self {
+            subject: Subject::Encoder { config, sentence },
+            catalog,
+            batch_tokens: PREFILL_TOKENS_MAX,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// For a device that is given so many tokens of a prompt at once; otherwise it is the most that any is.
+    pub fn with_batches(self, batch_tokens: u32) -> Self {
+        Self { batch_tokens, ..self }
     }
 
     /// Tokens that the model was made for.
@@ -83,7 +101,8 @@ impl<'a> Planner<'a> {
     fn record(&self, context_tokens: u32) -> Result<MemoryPlan> {
         Ok(match self.subject {
             Subject::Decoder { config, scoring } => {
-                measure_decoder(&Model::record(config.clone(), self.catalog, context_tokens, scoring)?)
+                let batch = self.batch_tokens;
+                measure_decoder(&Model::record_batches(config.clone(), self.catalog, context_tokens, scoring, batch)?)
             }
             Subject::Encoder { config, .. } => {
                 encoder::measure_encoder(&Encoder::record(config.clone(), self.catalog, context_tokens)?)
@@ -149,7 +168,8 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// How many tokens of context to make room for, if that fits. `available_bytes` is 0 if the platform does not tell.
+/// How many tokens of context to make room for on a CPU, if that fits. `available_bytes` is 0 if the platform does not
+/// tell.
 pub fn plan_context(
     config: &ModelConfig,
     catalog: &Catalog,
@@ -157,7 +177,7 @@ pub fn plan_context(
     wanted: Option<u32>,
     available_bytes: u64,
 ) -> Result<u32> {
-    let mut planner = Planner::new(config, catalog, scoring);
+    let mut planner = Planner::new(config, catalog, scoring).with_batches(CPU_PREFILL_TOKENS);
     let context = planner.choose_context(wanted, available_bytes)?;
     if available_bytes == 0 {
         return Ok(context);

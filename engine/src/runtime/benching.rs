@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     bench::{Cases, Host, Measured, Runner, headline, open_shape, profile_of, shape_name},
     decode::{LoadProgress, Session, SessionOptions},
-    device::Device,
+    device::{CPU_PREFILL_TOKENS, Device},
     file::{BoxedFuture, OpenedModel, open_model},
     memory::Planner,
     model::{EncoderConfig, ModelConfig},
@@ -108,7 +108,8 @@ impl Runtime {
         if available_bytes == 0 {
             return Ok(());
         }
-        let mut planner = Planner::new(&subject.config, &subject.opened.catalog, false);
+        let planner = Planner::new(&subject.config, &subject.opened.catalog, false);
+        let mut planner = planner.with_batches(CPU_PREFILL_TOKENS);
         loop {
             let context_tokens = cases.context_tokens();
             let requested_bytes = planner.plan(context_tokens)?.total_bytes;
@@ -183,7 +184,11 @@ impl Runtime {
         let About { choice, starts, cases, profile, profile_absence, elapsed_ms } = about;
         let Subject { name, opened, config } = subject;
         let (prefill, decode) = headline(&measured);
-        let memory = Planner::new(&config, &opened.catalog, false).plan(session.context_tokens())?;
+        let mut planner = Planner::new(&config, &opened.catalog, false).with_batches(session.prefill_tokens());
+        let mut memory = planner.plan(session.context_tokens())?;
+        let batch_bytes = session.device().batch_bytes();
+        memory.scratch_bytes += batch_bytes;
+        memory.total_bytes += batch_bytes;
         // The result is copied to be read.
         let read_back_bytes = if choice.adapter.is_some() { u64::from(config.vocab_size) * 4 } else { 0 };
         Ok(BenchReport {
