@@ -12,7 +12,7 @@ use hearth_tests::{
 };
 
 /// Tokens: as many as the longest golden prompt has, and a few more.
-const CONTEXT: u32 = 320;
+const CONTEXT: u32 = 512;
 /// Nats a position.
 const DIVERGENCE: f64 = 1e-4;
 /// The same where F16 is forced upon a model of random weights, which is so narrow that it would not be used: sums of a

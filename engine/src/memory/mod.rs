@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result,
-    device::CPU_PREFILL_TOKENS,
     error::human_bytes,
     file::Catalog,
     model::{Encoder, EncoderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
@@ -69,7 +68,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// For a device that is given so many tokens of a prompt at once; otherwise it is the most that any is.
+    /// For a device that is given so many tokens of a prompt at once. Otherwise it is the most that any device is given,
+    /// so that what fits on one fits on all.
     pub fn with_batches(self, batch_tokens: u32) -> Self {
         Self { batch_tokens, ..self }
     }
@@ -168,8 +168,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// How many tokens of context to make room for on a CPU, if that fits. `available_bytes` is 0 if the platform does not
-/// tell.
+/// How many tokens of context to make room for, if that fits. `available_bytes` is 0 if the platform does not tell.
 pub fn plan_context(
     config: &ModelConfig,
     catalog: &Catalog,
@@ -177,7 +176,7 @@ pub fn plan_context(
     wanted: Option<u32>,
     available_bytes: u64,
 ) -> Result<u32> {
-    let mut planner = Planner::new(config, catalog, scoring).with_batches(CPU_PREFILL_TOKENS);
+    let mut planner = Planner::new(config, catalog, scoring);
     let context = planner.choose_context(wanted, available_bytes)?;
     if available_bytes == 0 {
         return Ok(context);

@@ -5,7 +5,7 @@ use crate::{
     Error, Result,
     bench::{Cases, Host, Measured, Runner, headline, open_shape, profile_of, shape_name},
     decode::{LoadProgress, Session, SessionOptions},
-    device::{CPU_PREFILL_TOKENS, Device},
+    device::Device,
     file::{BoxedFuture, OpenedModel, open_model},
     memory::Planner,
     model::{EncoderConfig, ModelConfig},
@@ -108,8 +108,7 @@ impl Runtime {
         if available_bytes == 0 {
             return Ok(());
         }
-        let planner = Planner::new(&subject.config, &subject.opened.catalog, false);
-        let mut planner = planner.with_batches(CPU_PREFILL_TOKENS);
+        let mut planner = Planner::new(&subject.config, &subject.opened.catalog, false);
         loop {
             let context_tokens = cases.context_tokens();
             let requested_bytes = planner.plan(context_tokens)?.total_bytes;
