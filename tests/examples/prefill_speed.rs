@@ -59,12 +59,12 @@ fn main() -> ExitCode {
     let coop = |tile| matmul(MatmulKind::Cooperative(tile));
     let ways = [
         ("everything", base.clone()),
+        ("no matrices", GpuOptions { subgroups: Some(false), ..base.clone() }),
+        ("small tiles", matmul(MatmulKind::Plain)),
         ("attention in F32", GpuOptions { attention: Some(AttentionKind::Tiled), ..base.clone() }),
         ("128 by 128", coop(CoopTile::LARGE)),
         ("128 by 128 in 4", coop(CoopTile { token_groups: 2, token_tiles: 4, words: 8, ..CoopTile::LARGE })),
         ("64 by 64", coop(CoopTile::MEDIUM)),
-        ("no matrices", GpuOptions { subgroups: Some(false), ..base.clone() }),
-        ("small tiles", matmul(MatmulKind::Plain)),
     ];
     // The first of them is enough for a large model.
     let count = rest.get(1).and_then(|count| count.parse().ok()).unwrap_or(ways.len());
