@@ -44,7 +44,9 @@ fn expect(numbers: &[f32], x: &[f32], before: &[f32], [tokens, columns]: [u32; 2
         for (row, before) in numbers.chunks_exact(columns).zip(before) {
             if token >= tokens as usize {
                 // Beyond the batch nothing may be written.
-                (reference.push(f64::from(*before)), exact.push(0.0), halves.push(0.0));
+                reference.push(f64::from(*before));
+                exact.push(0.0);
+                halves.push(0.0);
                 continue;
             }
             let first = if accumulate { f64::from(*before) } else { 0.0 };
