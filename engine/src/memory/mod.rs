@@ -11,7 +11,7 @@ use crate::{
     Error, Result,
     error::human_bytes,
     file::Catalog,
-    model::{Encoder, EncoderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
+    model::{EmbedderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
@@ -44,7 +44,7 @@ pub struct Planner<'a> {
 /// Whose program is recorded.
 enum Subject<'a> {
     Decoder { config: &'a ModelConfig, scoring: bool },
-    Encoder { config: &'a EncoderConfig, sentence: &'a SentenceConfig },
+    Embedder { config: &'a EmbedderConfig, sentence: &'a SentenceConfig },
 }
 
 impl<'a> Planner<'a> {
@@ -58,10 +58,10 @@ impl<'a> Planner<'a> {
         }
     }
 
-    /// For an encoder, whose context is the longest text that it reads.
-    pub fn of_encoder(config: &'a EncoderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
+    /// For a model that makes vectors, whose context is the longest text that it reads.
+    pub fn of_embedder(config: &'a EmbedderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
         Self {
-            subject: Subject::Encoder { config, sentence },
+            subject: Subject::Embedder { config, sentence },
             catalog,
             batch_tokens: PREFILL_TOKENS_MAX,
             known: BTreeMap::new(),
@@ -78,7 +78,7 @@ impl<'a> Planner<'a> {
     pub fn made_for(&self) -> u32 {
         match &self.subject {
             Subject::Decoder { config, .. } => config.context_tokens,
-            Subject::Encoder { config, .. } => config.positions,
+            Subject::Embedder { config, .. } => config.positions(),
         }
     }
 
@@ -104,9 +104,7 @@ impl<'a> Planner<'a> {
                 let batch = self.batch_tokens;
                 measure_decoder(&Model::record_batches(config.clone(), self.catalog, context_tokens, scoring, batch)?)
             }
-            Subject::Encoder { config, .. } => {
-                encoder::measure_encoder(&Encoder::record(config.clone(), self.catalog, context_tokens)?)
-            }
+            Subject::Embedder { config, .. } => encoder::measure_encoder(&config.record(self.catalog, context_tokens)?),
         })
     }
 
@@ -150,7 +148,7 @@ impl<'a> Planner<'a> {
     /// `available_bytes` is 0 if the platform does not tell.
     pub fn choose_context(&mut self, wanted: Option<u32>, available_bytes: u64) -> Result<u32> {
         let made_for = self.made_for();
-        if let Subject::Encoder { config, sentence } = self.subject {
+        if let Subject::Embedder { config, sentence } = self.subject {
             return sentence.plan_tokens(config, wanted);
         }
         if let Some(wanted) = wanted {

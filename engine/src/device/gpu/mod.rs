@@ -55,8 +55,8 @@ pub struct GpuOptions {
     pub attention_splits: Option<u32>,
     /// Threads of a workgroup of attention of one token: 64, 128 or, with subgroups, 256. None: what the tuning says.
     pub attention_threads: Option<u32>,
-    /// How many times four rows a workgroup computes of a product: 1, 2 or 4. None: what the tuning says.
-    pub matvec_quads: Option<u32>,
+    /// Threads of a workgroup of a product of one token: 32, 64 or 128. None: what the tuning says.
+    pub matvec_threads: Option<u32>,
     /// Whether products read many weights at a time. None: where rows are long.
     pub wide: Option<bool>,
     /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
