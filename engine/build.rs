@@ -19,7 +19,7 @@ fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../shaders");
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed=build");
-    let texts = [Reading::Narrow, Reading::Wide, Reading::Int8]
+    let texts = [Reading::Narrow, Reading::Wide, Reading::Int8, Reading::Tile]
         .map(|reading| (reading, FORMATS.map(|format| link::link_format(&root, &format.to_lowercase(), reading))));
     let mut sources = String::new();
     let mut modules = String::new();
@@ -33,7 +33,7 @@ fn main() {
     for name in &names {
         let axes = link::axes(&root, name);
         let mut reflected = None;
-        for (reading, texts) in texts.iter().take(if axes.readings { texts.len() } else { 1 }) {
+        for (reading, texts) in texts.iter().filter(|(reading, _)| axes.have(*reading)) {
             for subgroups in [false, true].into_iter().take(if axes.subgroups { 2 } else { 1 }) {
                 let pieces = link::link(&root, name, link::Conditions { subgroups, reading: *reading });
                 let arm = format!("(Kernel::{}, {subgroups}, Reading::{reading:?})", camel(name));

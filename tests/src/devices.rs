@@ -6,7 +6,10 @@ use std::{
 };
 
 use hearth_engine::{
-    device::{CpuDevice, Device, GpuDevice, GpuOptions, Serial, UPLOAD_ROWS, Workers, cpu::SimdLevel},
+    device::{
+        AttentionKind, CpuDevice, Device, GpuDevice, GpuOptions, MatmulKind, Serial, UPLOAD_ROWS, Workers,
+        cpu::SimdLevel,
+    },
     plan::{Program, TensorKind},
     protocol::AdapterReport,
     quant::GpuLayout,
@@ -102,6 +105,9 @@ impl Candidate {
                     fused: Some(fused),
                     // Each way of reading has a candidate.
                     wide: Some(subgroups),
+                    // What is as exact as the twins; `prefill_kernels` and `prefill_models` see to the other ways.
+                    matmul: Some(MatmulKind::Plain),
+                    attention: Some(if fused { AttentionKind::Tiled } else { AttentionKind::Plain }),
                     ..GpuOptions::default()
                 };
                 Device::Gpu(pollster::block_on(GpuDevice::open(&options)).expect("it was found before"))

@@ -4,7 +4,7 @@ use super::{Sampler, Session, StopTexts, TokenMask, choosing::Chooser};
 use crate::{
     Error, Result,
     file::BoxedFuture,
-    model::{PREFILL_TOKENS_MAX, PlanIndex},
+    model::PlanIndex,
     protocol::StopReason,
     text::{TextStream, Tokenizer},
 };
@@ -120,7 +120,8 @@ impl Session {
     /// Reads the prompt in batches; false if it was stopped.
     pub(super) async fn prefill(&mut self, prompt: &[u32], chooser: &mut Chooser, sink: &mut dyn Sink) -> Result<bool> {
         while self.cached.len() < prompt.len() {
-            let batch = &prompt[self.cached.len()..prompt.len().min(self.cached.len() + PREFILL_TOKENS_MAX as usize)];
+            let end = prompt.len().min(self.cached.len() + self.prefill_tokens() as usize);
+            let batch = &prompt[self.cached.len()..end];
             let plan = if batch.len() == 1 { PlanIndex::Decode } else { PlanIndex::Prefill };
             if self.cached.len() + batch.len() == prompt.len() {
                 self.step_and_choose(plan, batch, chooser)?;

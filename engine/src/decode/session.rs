@@ -41,7 +41,8 @@ impl Session {
     ) -> Result<Self> {
         let config = ModelConfig::read(&opened.documents)?;
         let catalog = &opened.catalog;
-        let model = Model::record(config, catalog, options.context_tokens, options.scoring)?;
+        let SessionOptions { context_tokens, scoring } = options;
+        let model = Model::record_batches(config, catalog, context_tokens, scoring, device.prefill_tokens())?;
         device.prepare(&model.program).await?;
         let (weights, states) = (&model.weights, &model.states);
         Cargo { catalog, weights, states, context_tokens: options.context_tokens }.load(&mut device, progress).await?;
@@ -67,6 +68,11 @@ impl Session {
     /// Tokens of context that there is room for.
     pub fn context_tokens(&self) -> u32 {
         self.model.context_tokens
+    }
+
+    /// Tokens of a prompt that are read at once, at most.
+    pub fn prefill_tokens(&self) -> u32 {
+        self.model.program.plans[PlanIndex::Prefill as usize].tokens_max
     }
 
     /// Whether every position's logits can be asked for.

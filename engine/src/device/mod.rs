@@ -6,7 +6,7 @@ pub mod gpu;
 mod measure;
 
 pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
-pub use gpu::{GpuDevice, GpuFetch, GpuOptions};
+pub use gpu::{AttentionKind, CoopTile, GpuDevice, GpuFetch, GpuOptions, MatmulKind};
 pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;
@@ -58,6 +58,9 @@ impl Fetch {
     }
 }
 
+/// Of a batch of a prompt on a CPU.
+pub const CPU_PREFILL_TOKENS: u32 = 128;
+
 /// A device with a program on it.
 ///
 /// The order of calls: [`Self::prepare`] once; [`Self::upload`] and [`Self::write`] until every weight and state is
@@ -76,6 +79,14 @@ impl Device {
         match self {
             Self::Gpu(device) => device.name(),
             Self::Cpu(device) => device.name(),
+        }
+    }
+
+    /// Tokens of a prompt that it should be given at once, at most: what keeps it busy, and still lets it stop in time.
+    pub fn prefill_tokens(&self) -> u32 {
+        match self {
+            Self::Gpu(device) => device.prefill_tokens(),
+            Self::Cpu(_) => CPU_PREFILL_TOKENS,
         }
     }
 

@@ -88,6 +88,8 @@ pub enum Reading {
     Wide,
     /// 32 at a time, as integers; what they are multiplied with is rounded to 8 bits.
     Int8,
+    /// 16 at a time, for a tile in workgroup memory.
+    Tile,
 }
 
 /// Which permutation of which shader.

@@ -12,7 +12,7 @@ use crate::{
     device::cpu::activation_bytes,
     error::human_bytes,
     file::Catalog,
-    model::{EmbedderConfig, Model, ModelConfig, SentenceConfig},
+    model::{EmbedderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
@@ -37,6 +37,8 @@ const LOOKS_MAX: u32 = 24;
 pub struct Planner<'a> {
     subject: Subject<'a>,
     catalog: &'a Catalog,
+    /// Tokens of a prompt that the device is given at once.
+    batch_tokens: u32,
     known: BTreeMap<u32, MemoryPlan>,
 }
 
@@ -49,12 +51,28 @@ enum Subject<'a> {
 impl<'a> Planner<'a> {
     /// For a model whose headers have been read. `scoring` counts the logits of a whole batch.
     pub fn new(config: &'a ModelConfig, catalog: &'a Catalog, scoring: bool) -> Self {
-        Self { subject: Subject::Decoder { config, scoring }, catalog, known: BTreeMap::new() }
+        Self {
+            subject: Subject::Decoder { config, scoring },
+            catalog,
+            batch_tokens: PREFILL_TOKENS_MAX,
+            known: BTreeMap::new(),
+        }
     }
 
     /// For a model that makes vectors, whose context is the longest text that it reads.
     pub fn of_embedder(config: &'a EmbedderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
-        Self { subject: Subject::Embedder { config, sentence }, catalog, known: BTreeMap::new() }
+        Self {
+            subject: Subject::Embedder { config, sentence },
+            catalog,
+            batch_tokens: PREFILL_TOKENS_MAX,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// For a device that is given so many tokens of a prompt at once. Otherwise it is the most that any device is given,
+    /// so that what fits on one fits on all.
+    pub fn with_batches(self, batch_tokens: u32) -> Self {
+        Self { batch_tokens, ..self }
     }
 
     /// Tokens that the model was made for.
@@ -84,7 +102,8 @@ impl<'a> Planner<'a> {
     fn record(&self, context_tokens: u32) -> Result<MemoryPlan> {
         Ok(match self.subject {
             Subject::Decoder { config, scoring } => {
-                measure_decoder(&Model::record(config.clone(), self.catalog, context_tokens, scoring)?)
+                let batch = self.batch_tokens;
+                measure_decoder(&Model::record_batches(config.clone(), self.catalog, context_tokens, scoring, batch)?)
             }
             Subject::Embedder { config, .. } => encoder::measure_encoder(&config.record(self.catalog, context_tokens)?),
         })

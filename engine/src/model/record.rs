@@ -21,8 +21,8 @@ use crate::{
     tensor::TensorId,
 };
 
-/// The largest batch of a prefill: enough to keep a GPU busy, small enough to stop in time.
-pub const PREFILL_TOKENS_MAX: u32 = 128;
+/// The largest batch of a prefill. A GPU reads all weights once for it, and is busy for some tens of milliseconds.
+pub const PREFILL_TOKENS_MAX: u32 = 512;
 
 /// The largest batch whose logits are all wanted: each row is as wide as the vocabulary.
 const SCORE_TOKENS_MAX: u32 = 32;
@@ -68,17 +68,30 @@ pub struct Model {
 impl Model {
     /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
+        Self::record_batches(config, catalog, context_tokens, scoring, PREFILL_TOKENS_MAX)
+    }
+
+    /// The same, with batches of no more than so many tokens in a prefill.
+    pub fn record_batches(
+        config: ModelConfig,
+        catalog: &Catalog,
+        context_tokens: u32,
+        scoring: bool,
+        batch_tokens: u32,
+    ) -> Result<Self> {
         if !config.causal {
             let reason = "is false: the model sees a whole text at once, so it makes vectors and cannot continue texts";
             return Err(Error::config("is_causal", reason));
         }
         let mut recorder = Recorder::new(&config, catalog, context_tokens)?;
+        // No batch is longer than the context, and one whose logits are all wanted must fit too.
+        recorder.batch = batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX);
         let shared = recorder.shared(scoring)?;
         recorder.embed(shared.embedding, shared.ids, shared.stream);
         recorder.blocks(shared.stream)?;
         recorder.weights.check_all_read(true)?;
         recorder.plan("decode", 1, false, &shared);
-        recorder.plan("prefill", PREFILL_TOKENS_MAX, false, &shared);
+        recorder.plan("prefill", recorder.batch, false, &shared);
         let [choice, shortlist, peaks] = recorder.choices(&shared);
         if scoring {
             recorder.plan("score", SCORE_TOKENS_MAX, true, &shared);
@@ -170,7 +183,7 @@ impl<'a> Recorder<'a> {
         self.rope_tables()?;
         let logits_rows = if scoring { SCORE_TOKENS_MAX } else { 1 };
         Ok(Shared {
-            ids: self.program.declare("token ids", TensorKind::Tokens, 1, PREFILL_TOKENS_MAX.into()),
+            ids: self.program.declare("token ids", TensorKind::Tokens, 1, self.batch.into()),
             embedding,
             head,
             head_bias,

@@ -84,11 +84,32 @@ pub fn report(adapter: &wgpu::Adapter) -> AdapterReport {
 const USED: wgpu::Features =
     wgpu::Features::SUBGROUP.union(wgpu::Features::TIMESTAMP_QUERY).union(wgpu::Features::PIPELINE_CACHE);
 
+/// What products in cooperative matrices need.
+const COOPERATIVE: wgpu::Features =
+    wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX.union(wgpu::Features::SHADER_F16).union(wgpu::Features::SUBGROUP);
+
+/// Workgroup memory that they need.
+pub const COOPERATIVE_BYTES: u32 = 48 << 10;
+
+/// Whether products of a batch can be computed in the cooperative matrices that `matmul_coop` knows: 16 by 16, in
+/// subgroups of 32 threads.
+pub fn is_cooperative(adapter: &wgpu::Adapter) -> bool {
+    use wgpu::CooperativeScalarType::{F16, F32};
+    let (info, limits) = (adapter.get_info(), adapter.limits());
+    let fits = |of: &wgpu::CooperativeMatrixProperties| {
+        [of.m_size, of.n_size, of.k_size] == [16; 3] && of.ab_type == F16 && of.cr_type == F32
+    };
+    adapter.features().contains(COOPERATIVE)
+        && [info.subgroup_min_size, info.subgroup_max_size] == [32; 2]
+        && limits.max_compute_workgroup_storage_size >= COOPERATIVE_BYTES
+        && adapter.cooperative_matrix_properties().iter().any(fits)
+}
+
 /// Opens a device with the sizes that the adapter offers and otherwise WebGPU's default limits, which every kernel
-/// keeps to.
+/// keeps to but those in cooperative matrices.
 pub async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)> {
     let offered = adapter.limits();
-    let descriptor = wgpu::DeviceDescriptor {
+    let mut descriptor = wgpu::DeviceDescriptor {
         label: Some("hearth"),
         required_features: adapter.features() & USED,
         required_limits: wgpu::Limits {
@@ -98,6 +119,13 @@ pub async fn open(adapter: &wgpu::Adapter) -> Result<(wgpu::Device, wgpu::Queue)
         },
         ..Default::default()
     };
+    if is_cooperative(adapter) {
+        descriptor.required_features |= COOPERATIVE;
+        descriptor.required_limits.max_compute_workgroup_storage_size = COOPERATIVE_BYTES;
+        // SAFETY: this only lets the feature be asked for, whose use is `matmul_coop`'s: it loads and stores whole
+        // matrices within workgroup memory, in control flow that is the same for all of a workgroup.
+        descriptor.experimental_features = unsafe { wgpu::ExperimentalFeatures::enabled() };
+    }
     adapter
         .request_device(&descriptor)
         .await

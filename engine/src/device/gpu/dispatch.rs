@@ -1,5 +1,7 @@
 //! The dispatches of a plan's commands, each with its shader, its parameters and what it binds.
 
+use std::ops::RangeInclusive;
+
 use super::{
     buffers::{Buffers, Part},
     pipelines::{Constants, Pipelines},
@@ -43,6 +45,10 @@ pub enum Size {
     Attend(Attend, Tuning),
     /// Only if the context is cut.
     Combine(Attend, Tuning),
+    /// For batches of some sizes alone, of which a workgroup takes `tile` tokens.
+    Batch { batches: RangeInclusive<u32>, groups: u32, tile: u32 },
+    /// Those of a command, for batches of some sizes alone.
+    Within(RangeInclusive<u32>, Box<Size>),
 }
 
 impl Size {
@@ -57,6 +63,10 @@ impl Size {
             Self::Combine(attend, tuning) => {
                 (attend.splits(step, tuning.split_keys, tuning.splits_max) > 1).then_some([attend.params.heads, 1, 1])
             }
+            Self::Batch { batches, groups, tile } => {
+                batches.contains(&step.tokens).then(|| [*groups, step.tokens.div_ceil(*tile), 1])
+            }
+            Self::Within(batches, size) => size.groups(step).filter(|_| batches.contains(&step.tokens)),
         }
     }
 }

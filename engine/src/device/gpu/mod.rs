@@ -2,6 +2,7 @@
 
 mod adapter;
 mod bandwidth;
+mod batch;
 mod buffers;
 mod cache;
 mod dispatch;
@@ -14,6 +15,7 @@ mod replay;
 mod tuning;
 
 pub use bandwidth::MemoryProbe;
+pub use batch::{AttentionKind, CoopTile, MatmulKind};
 
 use std::ops::Range;
 
@@ -25,6 +27,7 @@ use crate::{
     protocol::AdapterReport,
     tensor::TensorId,
 };
+use batch::BatchTuning;
 use buffers::Buffers;
 use dispatch::Bench;
 use fault::Faults;
@@ -33,6 +36,9 @@ pub use readback::GpuFetch;
 use readback::Staging;
 use replay::Replay;
 use tuning::Tuning;
+
+/// Of a batch of a prompt.
+const PREFILL_TOKENS: u32 = 512;
 
 /// How to open a GPU. The defaults take what the adapter offers; the rest is for tests and for stepping down.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +62,12 @@ pub struct GpuOptions {
     /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
     /// products. Faster where arithmetic is what limits, and not the same numbers.
     pub int8: bool,
+    /// How products of a batch are computed, whatever the batch; one that the adapter cannot do is passed over. None:
+    /// what suits the adapter and the batch.
+    pub matmul: Option<MatmulKind>,
+    /// How attention of a batch is computed, whatever the batch; what the adapter or a head cannot do is passed over. None:
+    /// what suits the adapter and the batch.
+    pub attention: Option<AttentionKind>,
 }
 
 /// A GPU with a program on it.
@@ -106,7 +118,7 @@ impl GpuDevice {
             pipelines: Pipelines::new(subgroups),
             max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
             fuses: options.fused.unwrap_or(true),
-            tuning: Tuning::of(options, subgroups),
+            tuning: Tuning::of(options, subgroups).with_batches(BatchTuning::of(options, chosen)),
             device,
             queue,
             faults,
@@ -118,6 +130,16 @@ impl GpuDevice {
     /// The GPU's name.
     pub fn name(&self) -> String {
         self.report.name.clone()
+    }
+
+    /// See [`super::Device::prefill_tokens`]: one whose threads are a CPU's is as slow as that.
+    pub fn prefill_tokens(&self) -> u32 {
+        if self.report.is_software { super::CPU_PREFILL_TOKENS } else { PREFILL_TOKENS }
+    }
+
+    /// Whether products of a batch can be computed in cooperative matrices.
+    pub fn is_cooperative(&self) -> bool {
+        self.tuning.batch.is_cooperative()
     }
 
     /// What the GPU is.

@@ -1,7 +1,8 @@
 //! Plans made ready for replay: pipelines and bind groups are made once, and a step is one submit of one pass.
 
 use super::{
-    dispatch::{self, Bench, Size, Sketch},
+    batch::{Batch, Halves},
+    dispatch::{Bench, Size, Sketch},
     fused::{self, Spare},
     pipelines::{Compiled, Pipelines},
     tuning::Tuning,
@@ -54,6 +55,8 @@ pub struct Replay {
     step: wgpu::Buffer,
     /// Of all plans' parameters, and of what fused commands need.
     other_bytes: u64,
+    /// Of those, what batches need.
+    batch_bytes: u64,
     ids: Option<wgpu::Buffer>,
 }
 
@@ -62,7 +65,10 @@ impl Replay {
     pub fn build(bench: &Bench<'_>, pipelines: &mut Pipelines, fusion: &Fusion, tuning: Tuning) -> Self {
         let step = uniform(bench.device, "step", 16);
         let spare = Spare::allocate(bench, fusion, tuning);
-        let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| sketches(bench, &spare, tuning, plan, blocks);
+        let halves = Halves::allocate(bench, tuning.batch);
+        let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| {
+            sketches(bench, &spare, tuning, Batch::new(bench, tuning.batch, halves.as_ref(), plan), blocks)
+        };
         let sketches: Vec<Vec<Sketch>> = bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
         #[cfg(not(target_arch = "wasm32"))]
         {
@@ -70,7 +76,8 @@ impl Replay {
             pipelines.compile_all(bench.device, wanted.collect());
         }
         let mut plans = Vec::with_capacity(sketches.len());
-        let mut other_bytes = spare.bytes();
+        let batch_bytes = halves.as_ref().map_or(0, Halves::bytes);
+        let mut other_bytes = spare.bytes() + batch_bytes;
         for (plan, sketches) in bench.program.plans.iter().zip(sketches) {
             let params = params(bench, &sketches);
             other_bytes += params.size();
@@ -88,7 +95,7 @@ impl Replay {
             .map(crate::tensor::TensorId)
             .find(|id| bench.program.tensor(*id).kind == TensorKind::Tokens)
             .and_then(|id| bench.buffers.whole(id).ok().cloned());
-        Self { plans, step, other_bytes, ids }
+        Self { plans, step, other_bytes, batch_bytes, ids }
     }
 
     /// Records the work's plans in one pass. Its step and its token numbers travel on the queue, in front of it.
@@ -124,6 +131,11 @@ impl Replay {
     /// Bytes of the buffers that are not tensors.
     pub fn allocated_bytes(&self) -> u64 {
         self.step.size() + self.other_bytes
+    }
+
+    /// Bytes of those that batches need.
+    pub fn batch_bytes(&self) -> u64 {
+        self.batch_bytes
     }
 
     /// Checks a step and hands its numbers over.
@@ -174,9 +186,9 @@ fn uniform(device: &wgpu::Device, label: &str, bytes: usize) -> wgpu::Buffer {
 }
 
 /// All dispatches of a plan.
-fn sketches(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, plan: &Plan, blocks: &[Block]) -> Vec<Sketch> {
+fn sketches(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, mut batch: Batch<'_>, blocks: &[Block]) -> Vec<Sketch> {
     let of_fused = |fused: &Fused| match fused {
-        Fused::Single(index) => plan.commands.get(*index).map_or_else(Vec::new, |one| dispatch::of_command(bench, one)),
+        Fused::Single(index) => batch.of_command(*index),
         Fused::Matvec(matvec) => fused::of_matvec(bench, spare, tuning, matvec),
         Fused::Attend(attend) => fused::of_attend(bench, spare, tuning, attend),
         Fused::NormAdd(add) => vec![fused::of_norm_add(bench, add)],

@@ -1,6 +1,6 @@
 //! Sizes that measurements chose: all that a kernel can be given from outside stands here.
 
-use super::GpuOptions;
+use super::{GpuOptions, batch::BatchTuning};
 use crate::{
     kernel::{Reading, shader},
     tensor::Format,
@@ -26,6 +26,8 @@ pub struct Tuning {
     pub split_keys: u32,
     /// Pieces that attention cuts the context into at most.
     pub splits_max: u32,
+    /// Of batches.
+    pub batch: BatchTuning,
 }
 
 impl Tuning {
@@ -38,6 +40,7 @@ impl Tuning {
         attend_threads: 128,
         split_keys: 128,
         splits_max: SPLITS_MAX,
+        batch: BatchTuning::DEFAULT,
     };
 
     /// What the options want otherwise.
@@ -62,6 +65,11 @@ impl Tuning {
             tuning.wide_columns_min = if wide { 0 } else { u32::MAX };
         }
         tuning
+    }
+
+    /// With other kernels for batches.
+    pub fn with_batches(self, batch: BatchTuning) -> Self {
+        Self { batch, ..self }
     }
 
     /// How rows of so many columns are read. No format takes more than 16 columns at a time unless its blocks have as many.

@@ -1,6 +1,6 @@
 //! The choice of the next token, as far as a device can make it.
 
-use super::{PREFILL_TOKENS_MAX, Recorder, Shared};
+use super::{Recorder, Shared};
 use crate::{
     kernel::{
         Choose, PEAKS, Peaks, Shortlist,
@@ -31,7 +31,7 @@ impl Recorder<'_> {
         let shortlist = Command::Shortlist(Shortlist { x, peaks, list, params });
         for (name, last) in [("choose", choose), ("short list", shortlist)] {
             let commands = vec![of_peaks.clone(), last];
-            self.program.plans.push(Plan { name: name.into(), tokens_max: PREFILL_TOKENS_MAX, commands });
+            self.program.plans.push(Plan { name: name.into(), tokens_max: self.batch, commands });
         }
         [choice, list, peaks]
     }
