@@ -89,15 +89,13 @@ pub struct BatchTuning {
     forced: Option<MatmulKind>,
     /// Whether there are cooperative matrices, and they are wanted.
     cooperative: bool,
-    /// Whether threads are those of a CPU, for which large tiles are too large.
-    is_software: bool,
     /// One kernel of attention whatever the batch, for tests.
     attention: Option<AttentionKind>,
 }
 
 impl BatchTuning {
     /// Without cooperative matrices.
-    pub const DEFAULT: Self = Self { forced: None, cooperative: false, is_software: false, attention: None };
+    pub const DEFAULT: Self = Self { forced: None, cooperative: false, attention: None };
 
     /// What the options want of what the adapter can.
     pub fn of(options: &GpuOptions, adapter: &wgpu::Adapter) -> Self {
@@ -110,7 +108,6 @@ impl BatchTuning {
         Self {
             forced: options.matmul.filter(can),
             cooperative: cooperative && options.subgroups.unwrap_or(true),
-            is_software: adapter.get_info().device_type == wgpu::DeviceType::Cpu,
             attention: options.attention,
         }
     }
@@ -127,17 +124,16 @@ impl BatchTuning {
         match self.forced {
             Some(MatmulKind::Cooperative(_)) if !in_halves => return vec![(ALL, MatmulKind::Plain)],
             Some(kind) => return vec![(ALL, kind)],
-            None if self.is_software => return vec![(ALL, MatmulKind::Plain)],
             None => {}
         }
-        let is_large = rows >= LARGE_ROWS_MIN;
         if in_halves {
+            let is_large = rows >= LARGE_ROWS_MIN;
             let large = MatmulKind::Cooperative(if is_large { CoopTile::LARGE } else { CoopTile::MEDIUM });
             let medium = MatmulKind::Cooperative(CoopTile::MEDIUM);
             return vec![(1..=32, MatmulKind::Cooperative(CoopTile::SMALL)), (33..=64, medium), (65..=u32::MAX, large)];
         }
-        let side = if is_large { 16 } else { 8 };
-        vec![(1..=32, MatmulKind::Plain), (33..=u32::MAX, MatmulKind::Tiled { side })]
+        // Large tiles in F32 have only been slower so far where they were measured.
+        vec![(ALL, MatmulKind::Plain)]
     }
 
     /// Whether products with such a matrix are computed in halves. Weights in F32 are taken to be meant that way, and
