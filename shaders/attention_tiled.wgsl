@@ -37,6 +37,16 @@ fn key_place(key: u32, word: u32) -> u32 {
     return key * WORDS + (word ^ ((key >> 1u) & 3u));
 }
 
+// A token's scores with the keys lane + 16 j.
+fn keep_scores(token: u32, lane: u32, four: vec4<f32>) {
+    for (var j = 0u; j < 4u; j++) {
+        let key = lane + 16u * j;
+        var score = four[j];
+        if (params.softcap > 0.0) { score = softcap(score, params.softcap); }
+        shares[token * 16u + (key >> 2u)][key & 3u] = score;
+    }
+}
+
 @compute @workgroup_size(128)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let head = group.x;
@@ -50,7 +60,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     // Of the scores a thread has tokens thread_token + 8 i and keys lane + 16 j; of the mix the same tokens and of a head
     // the words lane + 16 n; of the softmax a fourth of the token thread / 4.
     let thread_token = thread >> 4u;
-    let lane = thread & 15u;
+    let lane = thread % 16u;
     let row = thread >> 2u;
     let fourth = thread & 3u;
     let row_position = position + row;
@@ -58,9 +68,16 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let row_end = select(end, row_position + 1u, params.causal == 1u);
     var highest = LOWEST;
     var total = 0.0;                        // of this thread's fourth
-    var mixed: array<vec4<f32>, 16>;        // (4 tokens, 4 words)
+    // 4 tokens by 4 words, each a variable of its own: not every compiler keeps an array in registers.
+//#repeat i 4
+//#repeat n 4
+    var mixed_{i}_{n} = vec4<f32>();
+//#end
+//#end
     for (var tile = begin; tile < end; tile += KEYS) {
-        var scores: array<vec4<f32>, 4>;
+//#repeat i 4
+        var score_{i} = vec4<f32>();
+//#end
         for (var first_word = 0u; first_word < HEAD_WORDS; first_word += WORDS) {
             workgroupBarrier();
             let word = first_word + (thread & 3u);
@@ -80,36 +97,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let k1 = key_words[key_place(lane + 16u, w)];
                 let k2 = key_words[key_place(lane + 32u, w)];
                 let k3 = key_words[key_place(lane + 48u, w)];
-                for (var i = 0u; i < 4u; i++) {
-                    let q = query_words[(thread_token + 8u * i) * WORDS + w];
-                    var sum = scores[i];
-                    sum += q.x * vec4<f32>(k0.x, k1.x, k2.x, k3.x);
-                    sum += q.y * vec4<f32>(k0.y, k1.y, k2.y, k3.y);
-                    sum += q.z * vec4<f32>(k0.z, k1.z, k2.z, k3.z);
-                    sum += q.w * vec4<f32>(k0.w, k1.w, k2.w, k3.w);
-                    scores[i] = sum;
-                }
+                let x = vec4<f32>(k0.x, k1.x, k2.x, k3.x);
+                let y = vec4<f32>(k0.y, k1.y, k2.y, k3.y);
+                let z = vec4<f32>(k0.z, k1.z, k2.z, k3.z);
+                let last = vec4<f32>(k0.w, k1.w, k2.w, k3.w);
+//#repeat i 4
+                let q_{i} = query_words[(thread_token + 8u * {i}u) * WORDS + w];
+                score_{i} += q_{i}.x * x;
+                score_{i} += q_{i}.y * y;
+                score_{i} += q_{i}.z * z;
+                score_{i} += q_{i}.w * last;
+//#end
             }
         }
-        for (var i = 0u; i < 4u; i++) {
-            for (var j = 0u; j < 4u; j++) {
-                let key = lane + 16u * j;
-                var score = scores[i][j];
-                if (params.softcap > 0.0) { score = softcap(score, params.softcap); }
-                shares[(thread_token + 8u * i) * 16u + (key >> 2u)][key & 3u] = score;
-            }
-        }
+//#repeat i 4
+        keep_scores(thread_token + 8u * {i}u, lane, score_{i});
+//#end
         workgroupBarrier();
         // What a token does not see stays LOWEST, whatever the score was.
-        var own: array<vec4<f32>, 4>;
         var best = LOWEST;
-        for (var i = 0u; i < 4u; i++) {
-            let word = fourth + 4u * i;
-            let key = vec4<u32>(tile + word * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
-            let is_seen = (key >= vec4<u32>(row_first)) & (key < vec4<u32>(row_end));
-            own[i] = select(vec4<f32>(LOWEST), shares[row * 16u + word], is_seen);
-            best = max(best, max(max(own[i].x, own[i].y), max(own[i].z, own[i].w)));
-        }
+//#repeat i 4
+        let key_{i} = vec4<u32>(tile + (fourth + 4u * {i}u) * 4u) + vec4<u32>(0u, 1u, 2u, 3u);
+        let is_seen_{i} = (key_{i} >= vec4<u32>(row_first)) & (key_{i} < vec4<u32>(row_end));
+        let own_{i} = select(vec4<f32>(LOWEST), shares[row * 16u + fourth + 4u * {i}u], is_seen_{i});
+        best = max(best, max(max(own_{i}.x, own_{i}.y), max(own_{i}.z, own_{i}.w)));
+//#end
         partial[thread] = best;
         workgroupBarrier();
         let top = max(max(max(partial[row * 4u], partial[row * 4u + 1u]), max(partial[row * 4u + 2u], partial[row * 4u + 3u])), highest);
@@ -117,16 +129,18 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         highest = top;
         total *= shrink;
         if (fourth == 0u) { shrinks[row] = shrink; }
-        for (var i = 0u; i < 4u; i++) {
-            let share = select(exp(own[i] - vec4<f32>(top)), vec4<f32>(), own[i] <= vec4<f32>(LOWEST));
-            shares[row * 16u + fourth + 4u * i] = share;
-            total += dot(share, vec4<f32>(1.0));
-        }
+//#repeat i 4
+        let share_{i} = select(exp(own_{i} - vec4<f32>(top)), vec4<f32>(), own_{i} <= vec4<f32>(LOWEST));
+        shares[row * 16u + fourth + 4u * {i}u] = share_{i};
+        total += dot(share_{i}, vec4<f32>(1.0));
+//#end
         workgroupBarrier();
-        for (var i = 0u; i < 4u; i++) {
-            let factor = shrinks[thread_token + 8u * i];
-            for (var n = 0u; n < 4u; n++) { mixed[i * 4u + n] *= factor; }
-        }
+//#repeat i 4
+        let factor_{i} = shrinks[thread_token + 8u * {i}u];
+//#repeat n 4
+        mixed_{i}_{n} *= factor_{i};
+//#end
+//#end
         let count = min(KEYS, end - tile);
         for (var quad = 0u; quad * 4u < count; quad++) {
             let s0 = shares[thread_token * 16u + quad];
@@ -136,32 +150,30 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var k = 0u; k < 4u; k++) {
                 // Beyond the last key all shares are 0.
                 let key = min(tile + quad * 4u + k, end - 1u);
-                for (var n = 0u; n < 4u; n++) {
-                    let word = lane + 16u * n;
-                    if (word < HEAD_WORDS) {
-                        let value = values[(cache_at + key) * HEAD_WORDS + word];
-                        mixed[n] += s0[k] * value;
-                        mixed[4u + n] += s1[k] * value;
-                        mixed[8u + n] += s2[k] * value;
-                        mixed[12u + n] += s3[k] * value;
-                    }
+//#repeat n 4
+                if (HEAD_WORDS > {n}u * 16u && lane + {n}u * 16u < HEAD_WORDS) {
+                    let value = values[(cache_at + key) * HEAD_WORDS + lane + {n}u * 16u];
+                    mixed_0_{n} += s0[k] * value;
+                    mixed_1_{n} += s1[k] * value;
+                    mixed_2_{n} += s2[k] * value;
+                    mixed_3_{n} += s3[k] * value;
                 }
+//#end
             }
         }
     }
     workgroupBarrier();
     partial[thread] = total;
     workgroupBarrier();
-    for (var i = 0u; i < 4u; i++) {
-        let line = thread_token + 8u * i;
-        if (line < tokens) {
-            let sum = partial[line * 4u] + partial[line * 4u + 1u] + partial[line * 4u + 2u] + partial[line * 4u + 3u];
-            for (var n = 0u; n < 4u; n++) {
-                let word = lane + 16u * n;
-                if (word < HEAD_WORDS) {
-                    out[((first_token + line) * params.heads + head) * HEAD_WORDS + word] = mixed[i * 4u + n] / sum;
-                }
-            }
-        }
+//#repeat i 4
+    let line_{i} = thread_token + 8u * {i}u;
+    if (line_{i} < tokens) {
+        let first = line_{i} * 4u;
+        let sum = partial[first] + partial[first + 1u] + partial[first + 2u] + partial[first + 3u];
+        let at = ((first_token + line_{i}) * params.heads + head) * HEAD_WORDS + lane;
+//#repeat n 4
+        if (HEAD_WORDS > {n}u * 16u && lane + {n}u * 16u < HEAD_WORDS) { out[at + {n}u * 16u] = mixed_{i}_{n} / sum; }
+//#end
     }
+//#end
 }

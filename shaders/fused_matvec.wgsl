@@ -2,9 +2,10 @@
 // - before, if NORM: x becomes x / sqrt(mean(x^2) + epsilon) * norm. The sum of squares is taken in the same pass, and its
 //   factor multiplies the sums of products at the end;
 // - after: a matrix's bias if its bit in BIASES is set, then what EPILOGUE says.
-// A workgroup computes QUADS times four rows, so that each part of x is read once for all of them. A thread reads four
-// weights of a row at a time, or, where rows are long and divide so, as many as a format's wide reading takes. On request
-// each 32 numbers of x are rounded to 8 bits, so that their greatest is 127, and multiplied as integers.
+// A workgroup computes four rows, so that each part of x is read once for all of them; with a gate these are two rows of
+// either matrix. A thread reads four weights of a row at a time, or, where rows are long and divide so, as many as a
+// format's wide reading takes, of all four rows before it uses any, so that many loads are on their way at once. On
+// request each 32 numbers of x are rounded to 8 bits, so that their greatest is 127, and multiplied as integers.
 //#axes format subgroups readings
 //#import shared/step.wgsl
 
@@ -30,14 +31,18 @@ struct Params {
 @group(0) @binding(6) var<storage, read> second_bias: array<f32>;
 @group(0) @binding(7) var<storage, read> third_bias: array<f32>;
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;        // (all rows)
-@group(0) @binding(9) var<storage, read> wide_weights: array<vec4<u32>>;   // the same as `weights`
+//#if narrow
+@group(0) @binding(9) var<storage, read> wide_weights: array<u32>;         // the same as `weights`
+//#else
+@group(0) @binding(9) var<storage, read> wide_weights: array<Wide>;        // the same as `weights`
+//#end
 
 //#import formats/{format}.wgsl
 //#import shared/reduce_rows.wgsl
 //#import shared/softcap.wgsl
 //#import shared/activation.wgsl
 
-override QUADS: u32 = 1u;       // at most 4; even for GATED
+override THREADS: u32 = 64u;    // a power of two, at most 128
 override NORM: bool = false;
 override BIASES: u32 = 0u;      // a bit for each matrix
 override EPILOGUE: u32 = 0u;
@@ -58,7 +63,7 @@ fn bias_of(row: u32) -> f32 {
     return 0.0;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(num_workgroups) groups: vec3<u32>,
@@ -75,26 +80,28 @@ fn main(
     let gated = EPILOGUE == GATED;
     // Rows that are written: with a gate two are computed for each.
     let count = select(params.rows, params.second_row, gated);
-    let each = select(QUADS, QUADS >> 1u, gated) * 4u;
+    let each = select(4u, 2u, gated);
     let first = flat_group(group, groups) * each;
     if (first >= count) { return; }
-    var starts: array<vec4<u32>, 4>;
-    for (var quad = 0u; quad < QUADS; quad++) {
-        let nth = select(quad, quad >> 1u, gated);
-        let behind = select(0u, params.second_row, gated && (quad & 1u) == 1u);
-        // The last workgroup computes its last row again where there are no more.
-        let rows = min(vec4<u32>(first + nth * 4u) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count - 1u));
-        starts[quad] = (rows + vec4<u32>(params.base_row + behind)) * params.columns;
-    }
-    var sums: array<vec4<f32>, 5>;
+    // The last workgroup computes its last row again where there are no more.
+    var rows = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(count - 1u));
+    if (gated) { rows = vec4<u32>(rows.xy, rows.xy + vec2<u32>(params.second_row)); }
+    let starts = (rows + vec4<u32>(params.base_row)) * params.columns;
+    var sums = vec4<f32>();
+    var squares = 0.0;
 //#if int8
-    for (var column = thread * 32u; column < params.columns; column += 2048u) {
+    for (var column = thread * 32u; column < params.columns; column += THREADS * 32u) {
+        let at = starts + vec4<u32>(column);
+        let a = packed_load(at.x);
+        let b = packed_load(at.y);
+        let c = packed_load(at.z);
+        let d = packed_load(at.w);
         var values: array<vec4<f32>, 8>;
         var most4 = vec4<f32>();
         for (var i = 0u; i < 8u; i++) {
             var value = x[(column >> 2u) + i];
             if (NORM) {
-                sums[QUADS].x += dot(value, value);
+                squares += dot(value, value);
                 value *= norm[(column >> 2u) + i];
             }
             values[i] = value;
@@ -105,70 +112,66 @@ fn main(
         // The quotient of the least numbers would pass what F32 holds; what it is does not matter then.
         pack_chunk(&values, select(0.0, 127.0 / most, most > 1e-30), &packed);
         let sum = packed_sum(&packed);
-        for (var quad = 0u; quad < QUADS; quad++) {
-            let at = starts[quad] + vec4<u32>(column);
-            sums[quad] += most / 127.0 * vec4<f32>(
-                packed_dot(at.x, &packed, sum),
-                packed_dot(at.y, &packed, sum),
-                packed_dot(at.z, &packed, sum),
-                packed_dot(at.w, &packed, sum),
-            );
-        }
+        sums += most / 127.0 * vec4<f32>(
+            packed_dot(a, &packed, sum),
+            packed_dot(b, &packed, sum),
+            packed_dot(c, &packed, sum),
+            packed_dot(d, &packed, sum),
+        );
     }
 //#else
 //#if wide
-    for (var column = thread * CHUNK; column < params.columns; column += 64u * CHUNK) {
+    for (var column = thread * CHUNK; column < params.columns; column += THREADS * CHUNK) {
+        let at = starts + vec4<u32>(column);
+        let a = chunk_load(at.x);
+        let b = chunk_load(at.y);
+        let c = chunk_load(at.z);
+        let d = chunk_load(at.w);
         var values: array<vec4<f32>, 8>;
         var all = vec4<f32>();
         for (var i = 0u; i < CHUNK / 4u; i++) {
             var value = x[(column >> 2u) + i];
             if (NORM) {
-                sums[QUADS].x += dot(value, value);
+                squares += dot(value, value);
                 value *= norm[(column >> 2u) + i];
             }
-            values[i] = value;
+            values[i] = value * CHUNK_FACTORS;
             all += value;
         }
         let sum = dot(all, vec4<f32>(1.0));
-        for (var quad = 0u; quad < QUADS; quad++) {
-            let at = starts[quad] + vec4<u32>(column);
-            sums[quad] += vec4<f32>(
-                chunk_dot(at.x, &values, sum),
-                chunk_dot(at.y, &values, sum),
-                chunk_dot(at.z, &values, sum),
-                chunk_dot(at.w, &values, sum),
-            );
-        }
+        sums += vec4<f32>(
+            chunk_dot(a, &values, sum),
+            chunk_dot(b, &values, sum),
+            chunk_dot(c, &values, sum),
+            chunk_dot(d, &values, sum),
+        );
     }
 //#else
-    for (var column = thread * 4u; column < params.columns; column += 256u) {
+    for (var column = thread * 4u; column < params.columns; column += THREADS * 4u) {
         var value = x[column >> 2u];
         if (NORM) {
-            sums[QUADS].x += dot(value, value);
+            squares += dot(value, value);
             value *= norm[column >> 2u];
         }
-        for (var quad = 0u; quad < QUADS; quad++) {
-            let at = starts[quad] + vec4<u32>(column);
-            sums[quad] += vec4<f32>(
-                dot(weights4(at.x), value),
-                dot(weights4(at.y), value),
-                dot(weights4(at.z), value),
-                dot(weights4(at.w), value),
-            );
-        }
+        let at = starts + vec4<u32>(column);
+        sums += vec4<f32>(
+            dot(weights4(at.x), value),
+            dot(weights4(at.y), value),
+            dot(weights4(at.z), value),
+            dot(weights4(at.w), value),
+        );
     }
 //#end
 //#end
-    reduce_rows(&sums, select(QUADS, QUADS + 1u, NORM), thread);
+    reduce_rows(sums, squares, thread);
     let row = first + thread;
     if (thread >= each || row >= count) { return; }
     var factor = 1.0;
-    if (NORM) { factor = inverseSqrt(row_total(QUADS * 4u) / f32(params.columns) + params.epsilon); }
+    if (NORM) { factor = inverseSqrt(squares_total() / f32(params.columns) + params.epsilon); }
     let at = params.out_first + params.first_row + row;
     if (gated) {
-        let place = (thread >> 2u) * 8u + (thread & 3u);
-        var gate = factor * row_total(place);
-        var up = factor * row_total(place + 4u);
+        var gate = factor * row_total(thread);
+        var up = factor * row_total(thread + 2u);
         if ((BIASES & 1u) != 0u) { gate += first_bias[row]; }
         if ((BIASES & 2u) != 0u) { up += second_bias[row]; }
         out[at] = activate(gate, params.activation) * up;

@@ -1,4 +1,4 @@
-// A matrix times a batch of vectors, as `matmul`, in products of F16 with sums in F32, as matrices that a subgroup computes
+// Up to three matrices, one below the other, times a batch of vectors, as `matmul`, in products of F16 with sums in F32, as matrices that a subgroup computes
 // together. A workgroup has TOKEN_GROUPS times ROW_GROUPS subgroups of 32 threads, each of which has TOKEN_TILES times
 // ROW_TILES of such matrices. Weights are turned into F16 on their way into workgroup memory; x comes as F16 from
 // `to_halves`, each token with a factor. What is read for the next columns is on its way while these are multiplied.
@@ -15,13 +15,21 @@ struct Params {
     accumulate: u32,
     out_columns: u32,   // rows of the whole matrix
     base_row: u32,      // rows of other matrices in front of these
+    second_group: u32,  // where workgroups of the second matrix begin, or behind all
+    second_rows: u32,
+    second_base: u32,
+    third_group: u32,
+    third_rows: u32,
+    third_base: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f16>>;      // (tokens, columns in 64s), readable in whole tiles
 @group(0) @binding(3) var<storage, read> factors: array<f32>;      // (tokens)
 @group(0) @binding(4) var<storage, read> weights: array<u32>;      // (rows, columns)
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;    // (tokens, out_columns)
-@group(0) @binding(6) var<storage, read> wide_weights: array<vec4<u32>>;   // the same as `weights`
+@group(0) @binding(6) var<storage, read_write> second_out: array<f32>;     // (tokens, second_rows)
+@group(0) @binding(7) var<storage, read_write> third_out: array<f32>;      // (tokens, third_rows)
+@group(0) @binding(8) var<storage, read> wide_weights: array<vec4<u32>>;   // the same as `weights`
 
 //#import formats/{format}.wgsl
 
@@ -45,6 +53,11 @@ var<workgroup> weights_tile: array<vec4<f16>, WEIGHTS_PLACES>;
 var<workgroup> shown: array<f32, SHOWN_PLACES>;
 
 //#import shared/multiply_coop.wgsl
+
+// The workgroup's matrix.
+var<private> nth_matrix: u32;
+var<private> rows: u32;
+var<private> base_row: u32;
 
 //#repeat n 8
 var<private> x_low_{n}: vec4<f16>;
@@ -72,7 +85,7 @@ fn fetch(first_token: u32, first_row: u32, first_word: u32, thread: u32) {
 
 // Where a piece of the weights begins.
 fn weight_at(first_row: u32, first_word: u32, piece: u32) -> u32 {
-    let row = params.base_row + min(first_row + piece / (WORDS / 4u), params.rows - 1u);
+    let row = base_row + min(first_row + piece / (WORDS / 4u), rows - 1u);
     let column = (first_word + piece % (WORDS / 4u) * 4u) * 4u;
     return row * params.columns + select(0u, column, column < params.columns);
 }
@@ -109,14 +122,20 @@ fn keep(first_row: u32, first_word: u32, thread: u32) {
 
 // Puts 16 by 16 sums where they belong; `lane` is the thread in its subgroup.
 fn put(shown_at: u32, first_token: u32, first_row: u32, lane: u32) {
-    let row = first_row + (lane & 15u);
+    let row = first_row + (lane % 16u);
     for (var nth = lane >> 4u; nth < 16u; nth += 2u) {
         let token = first_token + nth;
-        if (token < step.tokens && row < params.rows) {
-            let at = token * params.out_columns + params.first_row + row;
-            var total = shown[shown_at + nth * 16u + (lane & 15u)] * factors[token];
-            if (params.accumulate == 1u) { total += out[at]; }
-            out[at] = total;
+        if (token < step.tokens && row < rows) {
+            var total = shown[shown_at + nth * 16u + (lane % 16u)] * factors[token];
+            if (nth_matrix == 2u) {
+                third_out[token * rows + row] = total;
+            } else if (nth_matrix == 1u) {
+                second_out[token * rows + row] = total;
+            } else {
+                let at = token * params.out_columns + params.first_row + row;
+                if (params.accumulate == 1u) { total += out[at]; }
+                out[at] = total;
+            }
         }
     }
 }
@@ -127,7 +146,22 @@ fn main(
     @builtin(local_invocation_index) thread: u32,
     @builtin(subgroup_id) subgroup: u32,
 ) {
-    let first_row = group.x * ROWS;
+    var nth_group = group.x;
+    nth_matrix = 0u;
+    rows = params.rows;
+    base_row = params.base_row;
+    if (group.x >= params.third_group) {
+        nth_group -= params.third_group;
+        nth_matrix = 2u;
+        rows = params.third_rows;
+        base_row = params.third_base;
+    } else if (group.x >= params.second_group) {
+        nth_group -= params.second_group;
+        nth_matrix = 1u;
+        rows = params.second_rows;
+        base_row = params.second_base;
+    }
+    let first_row = nth_group * ROWS;
     let first_token = group.y * TOKENS;
     if (first_token >= step.tokens) { return; }
     let own_row = (subgroup / TOKEN_GROUPS) * ROW_TILES * 16u;

@@ -32,6 +32,19 @@ fn place(line: u32, word: u32) -> u32 {
     return line * WORDS + (word ^ ((line >> 1u) & 3u));
 }
 
+// Four rows of a token, SIDE apart.
+fn put(token: u32, first_row: u32, sums: vec4<f32>) {
+    for (var j = 0u; j < 4u; j++) {
+        let row = first_row + SIDE * j;
+        if (token < step.tokens && row < params.rows) {
+            let at = token * params.out_columns + params.first_row + row;
+            var total = sums[j];
+            if (params.accumulate == 1u) { total += out[at]; }
+            out[at] = total;
+        }
+    }
+}
+
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first_row = group.x * LINES;
@@ -39,8 +52,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (first_token >= step.tokens) { return; }
     let thread_row = thread % SIDE;
     let thread_token = thread / SIDE;
-    // Token thread_token + SIDE i; rows thread_row + SIDE j, four of them a vec4.
-    var sums: array<vec4<f32>, 16>;
+    // Token thread_token + SIDE i; rows thread_row + SIDE (4 q + 0, 1, 2 and 3). Each is a variable of its own: not every
+    // compiler keeps an array in registers.
+//#repeat i 8
+//#repeat q 2
+    var sum_{i}_{q} = vec4<f32>();
+//#end
+//#end
     for (var first_column = 0u; first_column < params.columns; first_column += WORDS * 4u) {
         for (var i = thread; i < PLACES; i += THREADS) {
             let line = i >> 2u;
@@ -56,36 +74,33 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         workgroupBarrier();
         for (var word = 0u; word < WORDS; word++) {
-            var rows: array<vec4<f32>, 8>;
-            for (var j = 0u; j < 8u; j++) { rows[j] = weights_tile[place(thread_row + SIDE * j, word)]; }
-            for (var i = 0u; i < 8u; i++) {
-                let value = x_tile[place(thread_token + SIDE * i, word)];
-                for (var quad = 0u; quad < 2u; quad++) {
-                    let w0 = rows[quad * 4u];
-                    let w1 = rows[quad * 4u + 1u];
-                    let w2 = rows[quad * 4u + 2u];
-                    let w3 = rows[quad * 4u + 3u];
-                    var sum = sums[i * 2u + quad];
-                    sum += value.x * vec4<f32>(w0.x, w1.x, w2.x, w3.x);
-                    sum += value.y * vec4<f32>(w0.y, w1.y, w2.y, w3.y);
-                    sum += value.z * vec4<f32>(w0.z, w1.z, w2.z, w3.z);
-                    sum += value.w * vec4<f32>(w0.w, w1.w, w2.w, w3.w);
-                    sums[i * 2u + quad] = sum;
-                }
-            }
+//#repeat j 8
+            let row_{j} = weights_tile[place(thread_row + SIDE * {j}u, word)];
+//#end
+            // The same columns of four rows.
+            let x_0 = vec4<f32>(row_0.x, row_1.x, row_2.x, row_3.x);
+            let y_0 = vec4<f32>(row_0.y, row_1.y, row_2.y, row_3.y);
+            let z_0 = vec4<f32>(row_0.z, row_1.z, row_2.z, row_3.z);
+            let w_0 = vec4<f32>(row_0.w, row_1.w, row_2.w, row_3.w);
+            let x_1 = vec4<f32>(row_4.x, row_5.x, row_6.x, row_7.x);
+            let y_1 = vec4<f32>(row_4.y, row_5.y, row_6.y, row_7.y);
+            let z_1 = vec4<f32>(row_4.z, row_5.z, row_6.z, row_7.z);
+            let w_1 = vec4<f32>(row_4.w, row_5.w, row_6.w, row_7.w);
+//#repeat i 8
+            let value_{i} = x_tile[place(thread_token + SIDE * {i}u, word)];
+//#repeat q 2
+            sum_{i}_{q} += value_{i}.x * x_{q};
+            sum_{i}_{q} += value_{i}.y * y_{q};
+            sum_{i}_{q} += value_{i}.z * z_{q};
+            sum_{i}_{q} += value_{i}.w * w_{q};
+//#end
+//#end
         }
         workgroupBarrier();
     }
-    for (var i = 0u; i < 8u; i++) {
-        let token = first_token + thread_token + SIDE * i;
-        for (var j = 0u; j < 8u; j++) {
-            let row = first_row + thread_row + SIDE * j;
-            if (token < step.tokens && row < params.rows) {
-                let at = token * params.out_columns + params.first_row + row;
-                var total = sums[i * 2u + (j >> 2u)][j & 3u];
-                if (params.accumulate == 1u) { total += out[at]; }
-                out[at] = total;
-            }
-        }
-    }
+//#repeat i 8
+//#repeat q 2
+    put(first_token + thread_token + SIDE * {i}u, first_row + thread_row + SIDE * {q}u * 4u, sum_{i}_{q});
+//#end
+//#end
 }

@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (SOURCE == NORM) { factor = inverseSqrt(squares[0] / f32(params.columns) + params.epsilon); }
     // The greatest one becomes at least 2^14 and less than 2^15. Of a row of zeros, or of numbers too small for a float's
     // exponent to answer, the power is the largest there is.
-    let exponent = clamp((bitcast<u32>(greatest[0] * factor) >> 23u) & 255u, 15u, 254u);
+    let exponent = clamp(extractBits(bitcast<u32>(greatest[0] * factor), 23u, 8u), 15u, 254u);
     let shrink = bitcast<f32>((268u - exponent) << 23u);
     if (thread == 0u) { factors[token] = bitcast<f32>((exponent - 14u) << 23u); }
     for (var word = thread; word < words_filled; word += THREADS) {

@@ -7,7 +7,7 @@
 //! - `//#import shared/step.wgsl`: that file's text, once;
 //! - `//#import formats/{format}.wgsl`: where the text of a format goes. It is the same in every kernel, so it is stored
 //!   once and put between the kernel's two pieces when a pipeline is made: a browser's download carries no permutations;
-//! - `//#if subgroups`, `//#if wide`, `//#if int8`, `//#if tile`, `//#else`, `//#end`: a condition;
+//! - `//#if subgroups`, `//#if narrow`, `//#if wide`, `//#if int8`, `//#if tile`, `//#else`, `//#end`: a condition;
 //! - `//#repeat i 4`, `//#end`: what stands between, four times, with 0 to 3 in the place of `{i}`: for values that a
 //!   compiler must keep apart, and does not if they are an array.
 
@@ -113,6 +113,7 @@ fn append(root: &Path, file: &str, conditions: Conditions, imported: &mut HashSe
         let kept = keeps.iter().all(|keep| *keep);
         match words.as_slice() {
             ["//#if", "subgroups"] => keeps.push(conditions.subgroups),
+            ["//#if", "narrow"] => keeps.push(conditions.reading == Reading::Narrow),
             ["//#if", "wide"] => keeps.push(conditions.reading == Reading::Wide),
             ["//#if", "tile"] => keeps.push(conditions.reading == Reading::Tile),
             ["//#if", "int8"] => keeps.push(conditions.reading == Reading::Int8),

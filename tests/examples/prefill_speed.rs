@@ -59,12 +59,12 @@ fn main() -> ExitCode {
     let coop = |tile| matmul(MatmulKind::Cooperative(tile));
     let ways = [
         ("everything", base.clone()),
+        ("no matrices", GpuOptions { subgroups: Some(false), ..base.clone() }),
+        ("small tiles", matmul(MatmulKind::Plain)),
         ("attention in F32", GpuOptions { attention: Some(AttentionKind::Tiled), ..base.clone() }),
         ("128 by 128", coop(CoopTile::LARGE)),
         ("128 by 128 in 4", coop(CoopTile { token_groups: 2, token_tiles: 4, words: 8, ..CoopTile::LARGE })),
         ("64 by 64", coop(CoopTile::MEDIUM)),
-        ("no matrices", GpuOptions { subgroups: Some(false), ..base.clone() }),
-        ("small tiles", matmul(MatmulKind::Plain)),
     ];
     // The first of them is enough for a large model.
     let count = rest.get(1).and_then(|count| count.parse().ok()).unwrap_or(ways.len());
@@ -94,19 +94,24 @@ fn main() -> ExitCode {
                 f64::from(*tokens) * 1000.0 / runs[2]
             );
         }
-        session.clear();
-        let batch: Vec<u32> = (0..session.prefill_tokens().min(512)).collect();
-        let started = Instant::now();
-        let now_ms = || started.elapsed().as_secs_f64() * 1000.0;
-        let times = pollster::block_on(session.time_step(PlanIndex::Prefill, &batch, &now_ms)).expect("it runs");
-        let mut kernels: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
-        for timed in times.unwrap_or_default() {
-            let entry = kernels.entry(timed.kernel.name()).or_default();
-            *entry = (entry.0 + timed.ms, entry.1 + 1);
-        }
-        for (kernel, (ms, count)) in kernels {
-            println!("{name}: {ms:>9.3} ms in {count:>4} of {kernel}");
-        }
+        tell_kernels(name, &mut session);
     }
     ExitCode::SUCCESS
+}
+
+/// Prints where a batch's time goes.
+fn tell_kernels(name: &str, session: &mut Session) {
+    session.clear();
+    let batch: Vec<u32> = (0..session.prefill_tokens().min(512)).collect();
+    let started = Instant::now();
+    let now_ms = || started.elapsed().as_secs_f64() * 1000.0;
+    let times = pollster::block_on(session.time_step(PlanIndex::Prefill, &batch, &now_ms)).expect("it runs");
+    let mut kernels: BTreeMap<&str, (f64, u32)> = BTreeMap::new();
+    for timed in times.unwrap_or_default() {
+        let entry = kernels.entry(timed.kernel.name()).or_default();
+        *entry = (entry.0 + timed.ms, entry.1 + 1);
+    }
+    for (kernel, (ms, count)) in kernels {
+        println!("{name}: {ms:>9.3} ms in {count:>4} of {kernel}");
+    }
 }

@@ -105,8 +105,8 @@ impl Candidate {
                     fused: Some(fused),
                     // Each way of reading has a candidate.
                     wide: Some(subgroups),
-                    // And each kind of batch that is as exact as the twins.
-                    matmul: Some(if subgroups && fused { MatmulKind::Tiled { side: 8 } } else { MatmulKind::Plain }),
+                    // What is as exact as the twins; `prefill_kernels` and `prefill_models` see to the other ways.
+                    matmul: Some(MatmulKind::Plain),
                     attention: Some(if fused { AttentionKind::Tiled } else { AttentionKind::Plain }),
                     ..GpuOptions::default()
                 };

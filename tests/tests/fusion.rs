@@ -52,7 +52,7 @@ fn options() -> Vec<(String, GpuOptions)> {
                         subgroups: Some(subgroups),
                         attention_splits,
                         attention_threads: attention_splits.map(|splits| 64 * splits),
-                        matvec_quads: attention_splits.map(|splits| 2 * splits),
+                        matvec_threads: attention_splits.map(|splits| 32 * splits),
                         wide,
                         ..GpuOptions::default()
                     },
@@ -144,7 +144,11 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
         commands.push(matvec(normed, case.weight(shape.formats[nth], width, hidden).0, out, [width, hidden], false));
         if shape.biased {
             let bias = case.numbers(1, width).0;
-            commands.push(Command::AddBias(AddBias { bias, x: out, params: add_bias::Params { columns: width } }));
+            commands.push(Command::AddBias(AddBias {
+                bias,
+                x: out,
+                params: add_bias::Params { columns: width, single: 0 },
+            }));
         }
         out
     };
@@ -230,7 +234,11 @@ fn feed_forward_blocks_are_two_dispatches() {
             commands.push(matvec(normed, case.weight(format, width, hidden).0, out, [width, hidden], false));
             if activation == 1 {
                 let bias = case.numbers(1, width).0;
-                commands.push(Command::AddBias(AddBias { bias, x: out, params: add_bias::Params { columns: width } }));
+                commands.push(Command::AddBias(AddBias {
+                    bias,
+                    x: out,
+                    params: add_bias::Params { columns: width, single: 0 },
+                }));
             }
         }
         let params = gated::Params { columns: width, activation };
@@ -255,7 +263,7 @@ fn what_follows_a_product_is_done_with_it() {
             let bias = Command::AddBias(AddBias {
                 bias: case.numbers(1, rows).0,
                 x: if kind == 1 { product } else { out },
-                params: add_bias::Params { columns: rows },
+                params: add_bias::Params { columns: rows, single: 0 },
             });
             match kind {
                 0 => commands.extend([matvec(normed, weights, out, [rows, columns], true), bias]),

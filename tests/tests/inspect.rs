@@ -1,20 +1,25 @@
 //! What is said of a model before anything of it is loaded, and that a load takes what was said.
 
+use std::sync::Arc;
+
 use hearth_engine::{
+    decode::{Session, SessionOptions},
+    device::{CpuDevice, Device, Serial, cpu::activation_bytes},
     file::{GgufMetadata, GgufTensor, GgufValue, MemoryFolder, write_gguf},
     memory::{Planner, plan_context},
-    model::{Encoder, EncoderConfig, Model, ModelConfig},
+    model::{EmbedderConfig, Model, ModelConfig},
     plan::{Program, Slots, TensorKind},
     protocol::{
         DeviceChoice, Event, FailureCode, Fit, InspectRequest, Layout, MemoryPlan, ModelReport, ModelTask, Outlook,
         Request,
     },
     tensor::Format,
+    text::Tokenizer,
 };
 use hearth_tests::{
     files::{model, read},
     platform::{Host, last},
-    sessions::open,
+    sessions::{greedy, open},
 };
 
 const TINY: &str = "tests/fixtures/tiny-llama";
@@ -117,17 +122,45 @@ fn a_plan_is_what_the_recorded_program_takes() {
 }
 
 #[test]
-fn an_encoder_is_described_and_planned_for_like_a_decoder() {
-    for path in ["tests/fixtures/tiny-bert", "tests/fixtures/tiny-roberta"] {
+fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
+    for path in [GGUF, "tests/fixtures/tiny-llama-q4_0.gguf", "tests/fixtures/tiny-llama-bf16.gguf"] {
+        let (opened, memory) = (open(path), plan(&inspect(path), 192).memory);
+        let config = ModelConfig::read(&opened.documents).unwrap();
+        let program = Model::record(config, &opened.catalog, 192, false).unwrap().program;
+        let activations_bytes = activation_bytes(&program);
+        assert_eq!(activations_bytes > 0, !path.contains("bf16"), "{path}");
+        assert_eq!(memory.scratch_bytes, Slots::assign(&program).bytes() + activations_bytes, "{path}");
+        let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
+        let options = SessionOptions { context_tokens: 192, scoring: false };
+        let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).unwrap();
+        let before = session.device().allocated_bytes();
+        // Rows are padded to groups of sixteen, and tensors to cache lines; what is read back lies outside.
+        assert!(before.abs_diff(memory.total_bytes) <= memory.total_bytes / 20, "{path}: {before}, {memory:?}");
+        let ids: Vec<u32> = (0..150).map(|id| id % 100).collect();
+        let tokenizer = Tokenizer::from_documents(&opened.documents).unwrap();
+        greedy(&mut session, &tokenizer, &ids, 8).unwrap();
+        assert_eq!(session.device().allocated_bytes(), before, "{path}");
+    }
+}
+
+#[test]
+fn what_makes_vectors_is_described_and_planned_for_like_what_writes() {
+    for path in [
+        "tests/fixtures/tiny-bert",
+        "tests/fixtures/tiny-roberta",
+        "tests/fixtures/tiny-qwen3-embedding",
+        "tests/fixtures/tiny-qwen3-embedding.gguf",
+        "tests/fixtures/tiny-gte-qwen2",
+    ] {
         let found = inspect(path);
         assert_eq!((found.tasks.as_slice(), &found.unsupported), ([ModelTask::Embed].as_slice(), &None), "{path}");
         let opened = open(path);
-        let config = EncoderConfig::find(&opened.documents).unwrap().expect("it is an encoder");
+        let config = EmbedderConfig::find(&opened).unwrap().expect("it makes vectors");
         assert!(!found.outlooks.is_empty());
         for Outlook { memory, .. } in &found.outlooks {
-            let model = Encoder::record(config.clone(), &opened.catalog, memory.context_tokens).unwrap();
+            let model = config.record(&opened.catalog, memory.context_tokens).unwrap();
             let on_device = model.device_bytes();
-            let read_back = u64::from(config.hidden) * u64::from(memory.context_tokens) * 4;
+            let read_back = u64::from(model.hidden) * u64::from(memory.context_tokens) * 4;
             assert_eq!((memory.total_bytes, memory.cache_bytes), (on_device + read_back, 0), "{path}");
         }
         let context = found.context_tokens.unwrap();
@@ -141,6 +174,28 @@ fn an_encoder_is_described_and_planned_for_like_a_decoder() {
             matches!(host.load(path, DeviceChoice::Cpu, Some(context)), Event::Loaded(loaded) if loaded.tasks == found.tasks)
         );
     }
+}
+
+/// A machine that can hold one model, but not two, can hold another in place of the one.
+#[test]
+fn the_model_in_use_makes_room_for_the_one_that_is_looked_at() {
+    let host = host_with(TINY, 0);
+    let (folder, file) = model(GGUF);
+    host.platform.add(GGUF, folder, file.as_deref());
+    let needed = plan(&report(inspect_with(&host, GGUF, Some(64))), 64).memory.total_bytes;
+    let Event::Loaded(loaded) = host.load(TINY, DeviceChoice::Cpu, Some(64)) else { panic!("it is sound") };
+    let free = needed - 1;
+    host.platform.available_bytes.set(free);
+    let found = report(inspect_with(&host, GGUF, Some(64)));
+    let cpu = &plan(&found, 64).cpu;
+    assert_eq!((cpu.fit, cpu.freed_bytes), (Fit::Fits, loaded.weights_bytes));
+    assert_eq!(cpu.available_bytes, free + loaded.weights_bytes);
+    assert!(cpu.reason.contains("once the model in use has made room"), "{}", cpu.reason);
+    assert!(matches!(host.ask(Request::Unload).last(), Some(Event::Unloaded)));
+    let found = report(inspect_with(&host, GGUF, Some(64)));
+    let cpu = &plan(&found, 64).cpu;
+    assert_eq!((cpu.fit, cpu.freed_bytes, cpu.available_bytes), (Fit::TooLarge, 0, free));
+    assert!(!cpu.reason.contains("made room"), "{}", cpu.reason);
 }
 
 #[test]

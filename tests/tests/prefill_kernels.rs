@@ -44,7 +44,9 @@ fn expect(numbers: &[f32], x: &[f32], before: &[f32], [tokens, columns]: [u32; 2
         for (row, before) in numbers.chunks_exact(columns).zip(before) {
             if token >= tokens as usize {
                 // Beyond the batch nothing may be written.
-                (reference.push(f64::from(*before)), exact.push(0.0), halves.push(0.0));
+                reference.push(f64::from(*before));
+                exact.push(0.0);
+                halves.push(0.0);
                 continue;
             }
             let first = if accumulate { f64::from(*before) } else { 0.0 };
@@ -214,7 +216,8 @@ fn what_a_norm_or_a_gate_makes_goes_to_products_at_once() {
         }
         case.program.plans.push(Plan { name: case.name.clone(), tokens_max: tokens, commands });
         for adapter in 0..adapters().len() {
-            let mut device = Device::Gpu(open(GpuOptions { adapter: Some(adapter), ..GpuOptions::default() }));
+            let matmul = Some(MatmulKind::Cooperative(CoopTile::MEDIUM));
+            let mut device = Device::Gpu(open(GpuOptions { adapter: Some(adapter), matmul, ..GpuOptions::default() }));
             let outs: Vec<TensorId> = expected.iter().map(|(out, _)| *out).collect();
             let found = case.run_all(&mut device, &outs).unwrap();
             let Device::Gpu(gpu) = &device else { continue };

@@ -12,9 +12,15 @@ use hearth_tests::{
 };
 
 /// Tokens: as many as the longest golden prompt has, and a few more.
-const CONTEXT: u32 = 256;
+const CONTEXT: u32 = 512;
 /// Nats a position.
 const DIVERGENCE: f64 = 1e-4;
+/// The same where F16 is forced upon a model of random weights, which is so narrow that it would not be used: sums of a
+/// few numbers show what rounds them, and nothing that was learnt keeps the likeliest tokens apart.
+const DIVERGENCE_FORCED: f64 = 2e-3;
+
+/// Which of the models was trained.
+const TRAINED: &str = "hearth-tiny";
 
 /// A file, and which golden logits are its.
 const MODELS: &[(&str, &str)] = &[
@@ -26,29 +32,32 @@ const MODELS: &[(&str, &str)] = &[
     ("models/hearth-tiny", "hearth-tiny"),
 ];
 
-fn ways(adapter: usize) -> Vec<(&'static str, GpuOptions)> {
+/// Ways to compute, and whether they are forced upon any model.
+fn ways(adapter: usize) -> Vec<(&'static str, GpuOptions, bool)> {
     let base = GpuOptions { adapter: Some(adapter), ..GpuOptions::default() };
     let way = |matmul, attention| GpuOptions { matmul: Some(matmul), attention: Some(attention), ..base.clone() };
     let device = pollster::block_on(GpuDevice::open(&base)).expect("it was found before");
     if !device.is_cooperative() {
-        return vec![("large tiles", way(MatmulKind::Tiled { side: 16 }, AttentionKind::Tiled))];
+        return vec![("large tiles", way(MatmulKind::Tiled { side: 16 }, AttentionKind::Tiled), false)];
     }
     let halves = |tile| way(MatmulKind::Cooperative(tile), AttentionKind::Cooperative);
     vec![
-        ("as it comes", base.clone()),
-        ("large matrices", halves(CoopTile::LARGE)),
-        ("medium matrices", halves(CoopTile::MEDIUM)),
-        ("products alone", way(MatmulKind::Cooperative(CoopTile::SMALL), AttentionKind::Plain)),
-        ("attention alone", way(MatmulKind::Plain, AttentionKind::Cooperative)),
+        ("as it comes", base.clone(), false),
+        ("large tiles", way(MatmulKind::Tiled { side: 16 }, AttentionKind::Tiled), false),
+        ("large matrices", halves(CoopTile::LARGE), true),
+        ("medium matrices", halves(CoopTile::MEDIUM), true),
+        ("products alone", way(MatmulKind::Cooperative(CoopTile::SMALL), AttentionKind::Plain), true),
+        ("attention alone", way(MatmulKind::Plain, AttentionKind::Cooperative), true),
     ]
 }
 
 #[test]
 fn logits_agree_whatever_computes_a_batch() {
+    let mut complaints = Vec::new();
     for (adapter, report) in adapters().iter().enumerate() {
-        for (way, options) in ways(adapter) {
-            let mut worst = 0.0_f64;
+        for (way, options, is_forced) in ways(adapter) {
             for (path, name) in MODELS {
+                let (mut worst, mut at) = (0.0_f64, String::new());
                 let opened = open(path);
                 let device = pollster::block_on(GpuDevice::open(&options)).expect("it was found before");
                 let mut session = load_on(Device::Gpu(device), &opened, CONTEXT).unwrap();
@@ -57,13 +66,18 @@ fn logits_agree_whatever_computes_a_batch() {
                     let vocab = found.len() / golden.ids.len();
                     for (position, reference) in golden.rows() {
                         let divergence = kl_divergence(reference, &found[position * vocab..][..vocab]);
-                        let what = format!("{path}, {}, {way}, {} at {position}", report.name, golden.name);
-                        assert!(divergence <= DIVERGENCE, "{what}: {divergence:e} nats");
-                        worst = worst.max(divergence);
+                        if divergence > worst || divergence.is_nan() {
+                            (worst, at) = (divergence, format!("{} at {position}", golden.name));
+                        }
                     }
                 }
+                let what = format!("{path}, {}, {way}, {at}: {worst:e} nats", report.name);
+                println!("{what}");
+                let is_random = *name != TRAINED;
+                let most = if is_forced && is_random { DIVERGENCE_FORCED } else { DIVERGENCE };
+                complaints.extend((worst.is_nan() || worst > most).then_some(what));
             }
-            println!("{}, {way}: at most {worst:e} nats", report.name);
         }
     }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }

@@ -100,11 +100,11 @@ impl FusedMatvec {
         self.matrices.iter().map(|matrix| matrix.rows).sum()
     }
 
-    /// For a part with so many rows, of which a workgroup computes `quads` times four.
-    pub fn groups(&self, rows: u32, quads: u32) -> [u32; 3] {
+    /// For a part with so many rows, of which a workgroup computes four.
+    pub fn groups(&self, rows: u32) -> [u32; 3] {
         flat_groups(match self.epilogue {
-            Epilogue::Gated { .. } => (rows / 2).div_ceil(4 * (quads / 2)),
-            _ => rows.div_ceil(4 * quads),
+            Epilogue::Gated { .. } => (rows / 2).div_ceil(2),
+            _ => rows.div_ceil(4),
         })
     }
 }

@@ -5,12 +5,13 @@ mod attention;
 mod choices;
 mod experts;
 mod feed_forward;
+mod vectors;
 
 pub use choices::{SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
 
 use super::{ModelConfig, Norms, Role, StateInit, WeightLoad, weights::Weights};
 use crate::{
-    Result,
+    Error, Result,
     file::Catalog,
     kernel::{
         AddBias, AddScaled, Embed, LastRow, Matmul, Matvec, RmsNorm, Scale,
@@ -78,24 +79,17 @@ impl Model {
         scoring: bool,
         batch_tokens: u32,
     ) -> Result<Self> {
-        catalog.check_weights()?;
-        let mut recorder = Recorder {
-            config: &config,
-            context: context_tokens,
-            // No batch is longer than the context, and one whose logits are all wanted must fit too.
-            batch: batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX),
-            program: Program::default(),
-            weights: Weights::new(catalog, &config),
-            commands: Vec::new(),
-            ropes: Vec::new(),
-        };
-        let shared = recorder.shared(scoring)?;
-        recorder.embed(&shared);
-        for layer in 0..config.layers {
-            recorder.attention(layer, shared.stream)?;
-            recorder.feed_forward(layer, shared.stream)?;
+        if !config.causal {
+            let reason = "is false: the model sees a whole text at once, so it makes vectors and cannot continue texts";
+            return Err(Error::config("is_causal", reason));
         }
-        recorder.weights.check_all_read()?;
+        let mut recorder = Recorder::new(&config, catalog, context_tokens)?;
+        // No batch is longer than the context, and one whose logits are all wanted must fit too.
+        recorder.batch = batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX);
+        let shared = recorder.shared(scoring)?;
+        recorder.embed(shared.embedding, shared.ids, shared.stream);
+        recorder.blocks(shared.stream)?;
+        recorder.weights.check_all_read(true)?;
         recorder.plan("decode", 1, false, &shared);
         recorder.plan("prefill", recorder.batch, false, &shared);
         let [choice, shortlist, peaks] = recorder.choices(&shared);
@@ -118,6 +112,7 @@ struct Shared {
     ids: TensorId,
     embedding: TensorId,
     head: TensorId,
+    head_bias: Option<TensorId>,
     final_norm: TensorId,
     stream: TensorId,
     normed: TensorId,
@@ -132,6 +127,8 @@ struct Recorder<'a> {
     context: u32,
     /// Tokens of the largest batch.
     batch: u32,
+    /// Whether keys and values are kept for the tokens of the next batch.
+    remembers: bool,
     program: Program,
     weights: Weights<'a>,
     commands: Vec<Command>,
@@ -139,9 +136,32 @@ struct Recorder<'a> {
     ropes: Vec<TensorId>,
 }
 
-impl Recorder<'_> {
+impl<'a> Recorder<'a> {
+    fn new(config: &'a ModelConfig, catalog: &'a Catalog, context: u32) -> Result<Self> {
+        catalog.check_weights()?;
+        Ok(Self {
+            config,
+            context,
+            batch: PREFILL_TOKENS_MAX,
+            remembers: true,
+            program: Program::default(),
+            weights: Weights::new(catalog, config),
+            commands: Vec::new(),
+            ropes: Vec::new(),
+        })
+    }
+
     fn scratch(&mut self, label: &str, columns: u32) -> TensorId {
         self.program.declare(label, TensorKind::Scratch, self.batch.into(), columns.into())
+    }
+
+    /// Everything between embedding and final norm.
+    fn blocks(&mut self, stream: TensorId) -> Result<()> {
+        for layer in 0..self.config.layers {
+            self.attention(layer, stream)?;
+            self.feed_forward(layer, stream)?;
+        }
+        Ok(())
     }
 
     fn shared(&mut self, scoring: bool) -> Result<Shared> {
@@ -152,16 +172,21 @@ impl Recorder<'_> {
         // the two are equal nothing changes, and if not the configuration is what is wrong.
         let has_head = tied_embedding == Some(false) || self.weights.has(Role::Head, 0);
         let head = if has_head { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? } else { embedding };
-        let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
-        for index in 0..self.config.ropes.len() {
-            let table = self.weights.rope_table(&mut self.program, index, self.context)?;
-            self.ropes.push(table);
+        let head_bias = self.weights.bias(&mut self.program, Role::Head, 0, vocab_size, false)?;
+        if head_bias.is_some() && !vocab_size.is_multiple_of(4) {
+            return Err(Error::config(
+                "output.bias",
+                format!("has {vocab_size} numbers, which is not a multiple of 4"),
+            ));
         }
+        let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
+        self.rope_tables()?;
         let logits_rows = if scoring { SCORE_TOKENS_MAX } else { 1 };
         Ok(Shared {
             ids: self.program.declare("token ids", TensorKind::Tokens, 1, self.batch.into()),
             embedding,
             head,
+            head_bias,
             final_norm,
             stream: self.scratch("residual stream", hidden),
             normed: self.scratch("final normed", hidden),
@@ -171,9 +196,16 @@ impl Recorder<'_> {
         })
     }
 
-    fn embed(&mut self, shared: &Shared) {
+    fn rope_tables(&mut self) -> Result<()> {
+        for index in 0..self.config.ropes.len() {
+            let table = self.weights.rope_table(&mut self.program, index, self.context)?;
+            self.ropes.push(table);
+        }
+        Ok(())
+    }
+
+    fn embed(&mut self, table: TensorId, ids: TensorId, out: TensorId) {
         let (columns, factor) = (self.config.hidden, self.config.scales.embedding);
-        let Shared { embedding: table, ids, stream: out, .. } = *shared;
         self.commands.push(Command::Embed(Embed { table, ids, out, columns }));
         if factor != 1.0 {
             let params = scale::Params { columns, factor, softcap: 0.0, single: 0 };
@@ -195,8 +227,12 @@ impl Recorder<'_> {
             let x = shared.last_normed;
             commands.push(Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate: false }));
         }
+        let single = u32::from(!all_logits);
+        if let Some(bias) = shared.head_bias {
+            let params = add_bias::Params { columns: rows, single };
+            commands.push(Command::AddBias(AddBias { bias, x: out, params }));
+        }
         if scales.logits != 1.0 || scales.logits_softcap != 0.0 {
-            let single = u32::from(!all_logits);
             let params = scale::Params { columns: rows, factor: scales.logits, softcap: scales.logits_softcap, single };
             commands.push(Command::Scale(Scale { x: out, params }));
         }
@@ -255,7 +291,7 @@ impl Recorder<'_> {
 
     fn add_bias(&mut self, bias: Option<TensorId>, x: TensorId, columns: u32) {
         if let Some(bias) = bias {
-            self.commands.push(Command::AddBias(AddBias { bias, x, params: add_bias::Params { columns } }));
+            self.commands.push(Command::AddBias(AddBias { bias, x, params: add_bias::Params { columns, single: 0 } }));
         }
     }
 }

@@ -132,6 +132,18 @@ describe('the documents', () => {
     expect(all('cited')).toHaveLength(0);
   });
 
+  it('offer to prepare what another model made vectors of', async () => {
+    links.native.documents.models = ['all-MiniLM-L6-v2'];
+    links.native.documents.documents = [fakeDocument({ model: 'bge-small' })];
+    await show();
+    expect(find('document-strangers').textContent).toContain('the files are not needed again');
+    expect(find('document-renew').textContent.trim()).toBe('Prepare them for all-MiniLM-L6-v2');
+    find('document-renew').click();
+    await settle();
+    expect(all('document-strangers')).toHaveLength(0);
+    expect(links.native.documents.documents[0]?.model).toBe('all-MiniLM-L6-v2');
+  });
+
   it('say what to do while there is no embedding model', async () => {
     links.native.documents.models = [];
     await show();

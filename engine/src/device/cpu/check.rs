@@ -108,7 +108,8 @@ impl Checker<'_> {
             Command::AddBias(add) => {
                 ensure(add.params.columns > 0, || "no columns".to_owned())?;
                 self.floats(add.bias, [1, add.params.columns.into(), 1])?;
-                self.floats(add.x, [tokens, add.params.columns.into(), 1])?;
+                let rows = if add.params.single == 1 { 1 } else { tokens };
+                self.floats(add.x, [rows, add.params.columns.into(), 1])?;
             }
             Command::AddScaled(add) => {
                 for id in [add.x, add.out] {

@@ -17,9 +17,11 @@ mod run;
 mod simd;
 mod storage;
 mod stored;
+mod weights;
 mod workers;
 
 pub use crew::Crew;
+pub use grouped::activation_bytes;
 pub use measure::{MemoryProbe, pattern};
 pub use simd::SimdLevel;
 pub use workers::{Serial, Workers};
@@ -85,7 +87,7 @@ impl CpuDevice {
         let limits = check::check(program)?;
         // What a program before this one held is given back first.
         self.storage = Storage::default();
-        self.storage = Storage::new(program, self.activations)?;
+        self.storage = Storage::new(self.workers.as_ref(), program, self.activations)?;
         self.program = program.clone();
         self.limits = limits;
         Ok(())

@@ -5,15 +5,16 @@
 use std::ops::Range;
 
 use super::{
-    Activations,
-    buffer::Buffer,
-    grouped::{Groups, XPart, layout},
+    Activations, Workers,
+    buffer::{Buffer, refusal},
+    grouped::{Groups, XPart, activation_parts, can_interleave, layout},
     simd::ROWS,
+    weights::{Span, Weights},
 };
 use crate::{
     Error, Result,
     kernel::Matrix,
-    plan::{Command, Program, Slots, TensorDecl, TensorKind},
+    plan::{Program, Slots, TensorKind},
     tensor::{Format, TensorId},
 };
 
@@ -21,9 +22,9 @@ use crate::{
 #[derive(Clone, Copy)]
 enum Place {
     /// In `weights`.
-    Weight { index: usize, format: Format, columns: usize },
+    Weight { span: Span, format: Format, columns: usize },
     /// The same, with its rows interleaved.
-    Groups { index: usize, format: Format, columns: usize, rows: usize },
+    Groups { span: Span, format: Format, columns: usize, rows: usize },
     /// At the start of a buffer in `floats`, which scratch tensors share.
     Floats { index: usize, elements: usize },
     /// The step's token numbers.
@@ -34,27 +35,46 @@ enum Place {
 #[derive(Default)]
 pub struct Storage {
     places: Vec<Place>,
-    weights: Vec<Buffer>,
+    weights: Weights,
     floats: Vec<Buffer>,
     /// Of the current step.
     pub ids: Vec<u32>,
-    /// Memory for activations of eight bits, kept from one product to the next.
+    /// Memory for activations of eight bits: as much as any product of the program needs.
     x_parts: Vec<XPart>,
 }
 
 impl Storage {
     /// Allocates everything, as zeros.
-    pub fn new(program: &Program, activations: Activations) -> Result<Self> {
+    pub fn new(workers: &dyn Workers, program: &Program, activations: Activations) -> Result<Self> {
         let mut storage = Self::default();
+        let int8 = activations == Activations::Int8;
+        let interleaved = |id, format| int8 && can_interleave(program, id, format);
+        let mut sizes = Vec::new();
+        for (index, decl) in program.tensors.iter().enumerate() {
+            if let TensorKind::Weight(format) = decl.kind {
+                let unit = if interleaved(TensorId(index as u32), format) { ROWS as u64 } else { 1 };
+                let rows = decl.rows.checked_next_multiple_of(unit).unwrap_or(u64::MAX);
+                sizes.push(format.row_bytes(decl.columns).unwrap_or(u64::MAX).saturating_mul(rows));
+            }
+        }
+        let (weights, spans) = Weights::zeroed(workers, &sizes)?;
+        storage.weights = weights;
+        let mut spans = spans.into_iter();
+        if int8 {
+            storage.x_parts = activation_memory(activation_parts(program))?;
+        }
         for (id, decl) in program.tensors.iter().enumerate() {
+            let (columns, rows) = (decl.columns as usize, decl.rows as usize);
             let place = match decl.kind {
-                TensorKind::Weight(format)
-                    if activations == Activations::Int8 && can_interleave(program, TensorId(id as u32), format) =>
-                {
-                    storage.add_groups(decl, format)?
+                TensorKind::Weight(format) => {
+                    let Some(span) = spans.next() else { return Err(fault("a weight has no memory")) };
+                    if interleaved(TensorId(id as u32), format) {
+                        Place::Groups { span, format, columns, rows }
+                    } else {
+                        Place::Weight { span, format, columns }
+                    }
                 }
-                TensorKind::Weight(format) => storage.add_weight(decl, format)?,
-                TensorKind::State => storage.add_floats(&decl.label, decl.elements(), decl.elements())?,
+                TensorKind::State => storage.add_floats(workers, &decl.label, decl.elements(), decl.elements())?,
                 TensorKind::Scratch | TensorKind::Tokens => Place::Tokens,
             };
             storage.places.push(place);
@@ -64,7 +84,7 @@ impl Storage {
                 let elements = program.tensor(*id).elements();
                 let place = match (nth, storage.places[slot.tensors[0].0 as usize]) {
                     (1.., Place::Floats { index, .. }) => Place::Floats { index, elements: elements as usize },
-                    _ => storage.add_floats("scratch memory", slot.elements, elements)?,
+                    _ => storage.add_floats(workers, "scratch memory", slot.elements, elements)?,
                 };
                 storage.places[id.0 as usize] = place;
             }
@@ -74,31 +94,20 @@ impl Storage {
 
     /// Bytes of it all.
     pub fn allocated_bytes(&self) -> u64 {
-        self.weights.iter().chain(&self.floats).map(|buffer| buffer.bytes().len() as u64).sum()
+        let floats: u64 = self.floats.iter().map(|buffer| buffer.bytes().len() as u64).sum();
+        self.weights.allocated_bytes() + floats + (self.x_parts.capacity() * size_of::<XPart>()) as u64
     }
 
-    fn add_weight(&mut self, decl: &TensorDecl, format: Format) -> Result<Place> {
-        self.weights.push(Buffer::zeroed(&decl.label, decl.bytes())?);
-        Ok(Place::Weight { index: self.weights.len() - 1, format, columns: decl.columns as usize })
-    }
-
-    fn add_groups(&mut self, decl: &TensorDecl, format: Format) -> Result<Place> {
-        let rows = decl.rows.next_multiple_of(ROWS as u64);
-        self.weights.push(Buffer::zeroed(&decl.label, TensorDecl { rows, ..decl.clone() }.bytes())?);
-        let (columns, rows) = (decl.columns as usize, decl.rows as usize);
-        Ok(Place::Groups { index: self.weights.len() - 1, format, columns, rows })
-    }
-
-    fn add_floats(&mut self, what: &str, allocated: u64, elements: u64) -> Result<Place> {
-        self.floats.push(Buffer::zeroed(what, allocated.saturating_mul(4))?);
+    fn add_floats(&mut self, workers: &dyn Workers, what: &str, allocated: u64, elements: u64) -> Result<Place> {
+        self.floats.push(Buffer::zeroed(workers, what, allocated.saturating_mul(4))?);
         Ok(Place::Floats { index: self.floats.len() - 1, elements: elements as usize })
     }
 
     /// Fills some rows of a weight.
     pub fn upload(&mut self, program: &Program, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
-        let (index, format, columns, interleaved) = match self.places.get(id.0 as usize) {
-            Some(&Place::Weight { index, format, columns }) => (index, format, columns, false),
-            Some(&Place::Groups { index, format, columns, .. }) => (index, format, columns, true),
+        let (span, format, columns, interleaved) = match self.places.get(id.0 as usize) {
+            Some(&Place::Weight { span, format, columns }) => (span, format, columns, false),
+            Some(&Place::Groups { span, format, columns, .. }) => (span, format, columns, true),
             _ => return Err(fault(format!("tensor {} is not a weight", id.0))),
         };
         let decl = program.tensor(id);
@@ -113,13 +122,13 @@ impl Storage {
         }
         if interleaved {
             for (row, bytes) in (rows.start as usize..).zip(bytes.chunks_exact(row_bytes)) {
-                let group = &mut self.weights[index].bytes_mut()[row / ROWS * ROWS * row_bytes..][..ROWS * row_bytes];
+                let group = &mut self.weights.bytes_mut(span)[row / ROWS * ROWS * row_bytes..][..ROWS * row_bytes];
                 layout::insert(format, bytes, group, row % ROWS);
             }
             return Ok(());
         }
         let start = rows.start as usize * row_bytes;
-        self.weights[index].bytes_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+        self.weights.bytes_mut(span)[start..start + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -151,8 +160,8 @@ impl Storage {
     /// A weight of a checked program whose rows are interleaved.
     pub fn groups(&self, id: TensorId) -> Option<Groups<'_>> {
         match self.places[id.0 as usize] {
-            Place::Groups { index, format, columns, rows } => {
-                Some(Groups { format, columns, rows, bytes: self.weights[index].bytes() })
+            Place::Groups { span, format, columns, rows } => {
+                Some(Groups { format, columns, rows, bytes: self.weights.bytes(span) })
             }
             _ => None,
         }
@@ -161,7 +170,7 @@ impl Storage {
     /// A weight of a checked program whose rows lie as they are stored.
     pub fn matrix(&self, id: TensorId) -> Matrix<'_> {
         match self.places[id.0 as usize] {
-            Place::Weight { index, format, columns } => Matrix { format, columns, bytes: self.weights[index].bytes() },
+            Place::Weight { span, format, columns } => Matrix { format, columns, bytes: self.weights.bytes(span) },
             _ => Matrix { format: Format::F32, columns: 1, bytes: &[] },
         }
     }
@@ -194,15 +203,13 @@ impl Storage {
     }
 }
 
-/// Whether sixteen rows at a time can be interleaved: an expert's rows must be whole groups, so that it can be read
-/// alone.
-fn can_interleave(program: &Program, id: TensorId, format: Format) -> bool {
-    let commands = program.plans.iter().flat_map(|plan| &plan.commands);
-    let mut experts = commands.filter_map(|command| match command {
-        Command::ExpertMatvec(matvec) if matvec.weights == id => Some(matvec.rows as usize),
-        _ => None,
-    });
-    layout::exists(format) && experts.all(|rows| rows.is_multiple_of(ROWS))
+/// Memory for so many parts of activations, all zeros.
+fn activation_memory(parts: u64) -> Result<Vec<XPart>> {
+    let refused = || refusal("activations of eight bits", parts.saturating_mul(size_of::<XPart>() as u64));
+    let count = usize::try_from(parts).map_err(|_| refused())?;
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(count).map_err(|_| refused())?;
+    Ok(memory)
 }
 
 /// A call that no engine should make.

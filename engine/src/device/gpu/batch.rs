@@ -89,18 +89,16 @@ pub struct BatchTuning {
     forced: Option<MatmulKind>,
     /// Whether there are cooperative matrices, and they are wanted.
     cooperative: bool,
-    /// Whether threads are those of a CPU, for which large tiles are too large.
-    is_software: bool,
     /// One kernel of attention whatever the batch, for tests.
     attention: Option<AttentionKind>,
 }
 
 impl BatchTuning {
     /// Without cooperative matrices.
-    pub const DEFAULT: Self = Self { forced: None, cooperative: false, is_software: false, attention: None };
+    pub const DEFAULT: Self = Self { forced: None, cooperative: false, attention: None };
 
     /// What the options want of what the adapter can.
-    pub fn of(options: &GpuOptions, adapter: &wgpu::Adapter, cooperative: bool) -> Self {
+    pub fn of(options: &GpuOptions, cooperative: bool) -> Self {
         let can = |kind: &MatmulKind| match kind {
             MatmulKind::Plain => true,
             MatmulKind::Tiled { side } => [8, 16].contains(side),
@@ -109,7 +107,6 @@ impl BatchTuning {
         Self {
             forced: options.matmul.filter(can),
             cooperative: cooperative && options.subgroups.unwrap_or(true),
-            is_software: adapter.get_info().device_type == wgpu::DeviceType::Cpu,
             attention: options.attention,
         }
     }
@@ -122,34 +119,37 @@ impl BatchTuning {
     /// Which kernels compute a product with a matrix of so many rows and columns, and for which batches.
     fn kinds(self, format: Option<Format>, [rows, columns]: [u32; 2]) -> Vec<(RangeInclusive<u32>, MatmulKind)> {
         const ALL: RangeInclusive<u32> = 1..=u32::MAX;
-        let fits = fits_halves(format, columns);
+        let in_halves = self.is_in_halves(format, columns);
         match self.forced {
-            Some(MatmulKind::Cooperative(_)) if !fits => return vec![(ALL, MatmulKind::Plain)],
+            Some(MatmulKind::Cooperative(_)) if !in_halves => return vec![(ALL, MatmulKind::Plain)],
             Some(kind) => return vec![(ALL, kind)],
-            None if self.is_software => return vec![(ALL, MatmulKind::Plain)],
             None => {}
         }
-        let is_large = rows >= LARGE_ROWS_MIN;
-        if self.cooperative && fits {
+        if in_halves {
+            let is_large = rows >= LARGE_ROWS_MIN;
             let large = MatmulKind::Cooperative(if is_large { CoopTile::LARGE } else { CoopTile::MEDIUM });
             let medium = MatmulKind::Cooperative(CoopTile::MEDIUM);
             return vec![(1..=32, MatmulKind::Cooperative(CoopTile::SMALL)), (33..=64, medium), (65..=u32::MAX, large)];
         }
-        let side = if is_large { 16 } else { 8 };
-        vec![(1..=32, MatmulKind::Plain), (33..=u32::MAX, MatmulKind::Tiled { side })]
+        // Large tiles in F32 have only been slower so far where they were measured.
+        vec![(ALL, MatmulKind::Plain)]
     }
 
-    /// Whether any product may need its vectors as F16.
-    fn has_halves(self) -> bool {
-        self.forced.map_or(self.cooperative && !self.is_software, |kind| matches!(kind, MatmulKind::Cooperative(_)))
+    /// Whether products with such a matrix are computed in halves. Weights in F32 are taken to be meant that way, and
+    /// pieces of 16 columns must be whole. Narrow matrices gain little, and the sums of a narrow model's few numbers show
+    /// what rounds them.
+    fn is_in_halves(self, format: Option<Format>, columns: u32) -> bool {
+        let fits = format != Some(Format::F32) && columns.is_multiple_of(16);
+        let is_wanted = match self.forced {
+            Some(kind) => matches!(kind, MatmulKind::Cooperative(_)),
+            None => self.cooperative && columns >= HALVES_COLUMNS_MIN,
+        };
+        fits && is_wanted
     }
 }
 
-/// Whether a product can be computed in halves: weights in F32 are taken to be meant that way, and pieces of 16 columns
-/// must be whole.
-fn fits_halves(format: Option<Format>, columns: u32) -> bool {
-    format != Some(Format::F32) && columns.is_multiple_of(16)
-}
+/// Matrices of fewer columns are multiplied in F32, and heads that have fewer in all mix in F32.
+const HALVES_COLUMNS_MIN: u32 = 512;
 
 /// Matrices of so many rows fill a large GPU with large tiles.
 const LARGE_ROWS_MIN: u32 = 3072;

@@ -45,25 +45,23 @@ impl Spare {
 /// One dispatch, or one for each part of a matrix that lies in several.
 pub fn of_matvec(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, matvec: &FusedMatvec) -> Vec<Sketch> {
     let Some(first) = matvec.matrices.first() else { return Vec::new() };
-    let paired = matches!(matvec.epilogue, Epilogue::Gated { .. });
     // Several matrices lie in one buffer, of which the first one's part knows the start.
     let is_stack = matvec.matrices.len() > 1;
     let sketch = |part: &Part| {
         let rows = if is_stack { matvec.rows() } else { part.rows as u32 };
-        let quads = tuning.matvec_quads(rows, paired);
         Sketch {
             kernel: Kernel::FusedMatvec,
             format: bench.format(first.weights),
             reading: tuning.reading(bench.format(first.weights), matvec.columns),
             constants: vec![
-                ("QUADS", quads),
+                ("THREADS", tuning.matvec_threads(matvec.columns)),
                 ("NORM", u32::from(matvec.norm.is_some())),
                 ("BIASES", matvec.biases()),
                 ("EPILOGUE", matvec.epilogue.number()),
             ],
             params: bytes_of(&matvec_params(matvec, part, rows)).to_vec(),
             storage: matvec_storage(bench, spare, matvec, part),
-            size: Size::Fixed(matvec.groups(rows, quads)),
+            size: Size::Fixed(matvec.groups(rows)),
         }
     };
     bench.buffers.parts(first.weights).iter().map(sketch).collect()

@@ -58,8 +58,8 @@ pub struct GpuOptions {
     pub attention_splits: Option<u32>,
     /// Threads of a workgroup of attention of one token: 64, 128 or, with subgroups, 256. None: what the tuning says.
     pub attention_threads: Option<u32>,
-    /// How many times four rows a workgroup computes of a product: 1, 2 or 4. None: what the tuning says.
-    pub matvec_quads: Option<u32>,
+    /// Threads of a workgroup of a product of one token: 32, 64 or 128. None: what the tuning says.
+    pub matvec_threads: Option<u32>,
     /// Whether products read many weights at a time. None: where rows are long.
     pub wide: Option<bool>,
     /// Whether products of one token round each 32 numbers of what they multiply to 8 bits, for formats that have such
@@ -132,7 +132,7 @@ impl GpuDevice {
             pipelines: Pipelines::new(subgroups),
             max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
             fuses: options.fused.unwrap_or(true),
-            tuning: Tuning::of(options, subgroups).with_batches(BatchTuning::of(options, chosen, cooperative)),
+            tuning: Tuning::of(options, subgroups).with_batches(BatchTuning::of(options, cooperative)),
             device,
             queue,
             faults,

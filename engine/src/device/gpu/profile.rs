@@ -72,6 +72,11 @@ impl GpuDevice {
         self.loaded.as_ref().map_or(0, |loaded| loaded.buffers.allocated_bytes() + loaded.replay.allocated_bytes())
     }
 
+    /// See [`crate::device::Device::batch_bytes`].
+    pub fn batch_bytes(&self) -> u64 {
+        self.loaded.as_ref().map_or(0, |loaded| loaded.replay.batch_bytes())
+    }
+
     /// See [`crate::device::Device::time_step`].
     pub async fn time_step(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<Option<Vec<Timed>>> {
         self.faults.check()?;

@@ -55,6 +55,8 @@ pub struct Replay {
     step: wgpu::Buffer,
     /// Of all plans' parameters, and of what fused commands need.
     other_bytes: u64,
+    /// Of those, what batches need.
+    batch_bytes: u64,
     ids: Option<wgpu::Buffer>,
 }
 
@@ -74,7 +76,8 @@ impl Replay {
             pipelines.compile_all(bench.device, wanted.collect());
         }
         let mut plans = Vec::with_capacity(sketches.len());
-        let mut other_bytes = spare.bytes() + halves.as_ref().map_or(0, Halves::bytes);
+        let batch_bytes = halves.as_ref().map_or(0, Halves::bytes);
+        let mut other_bytes = spare.bytes() + batch_bytes;
         for (plan, sketches) in bench.program.plans.iter().zip(sketches) {
             let params = params(bench, &sketches);
             other_bytes += params.size();
@@ -92,7 +95,7 @@ impl Replay {
             .map(crate::tensor::TensorId)
             .find(|id| bench.program.tensor(*id).kind == TensorKind::Tokens)
             .and_then(|id| bench.buffers.whole(id).ok().cloned());
-        Self { plans, step, other_bytes, ids }
+        Self { plans, step, other_bytes, batch_bytes, ids }
     }
 
     /// Records the work's plans in one pass. Its step and its token numbers travel on the queue, in front of it.
@@ -128,6 +131,11 @@ impl Replay {
     /// Bytes of the buffers that are not tensors.
     pub fn allocated_bytes(&self) -> u64 {
         self.step.size() + self.other_bytes
+    }
+
+    /// Bytes of those that batches need.
+    pub fn batch_bytes(&self) -> u64 {
+        self.batch_bytes
     }
 
     /// Checks a step and hands its numbers over.

@@ -6,13 +6,16 @@ use crate::{
     tensor::Format,
 };
 
+/// What `attend_combine` has room for.
+const SPLITS_MAX: u32 = 64;
+
 /// Sizes of fused kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tuning {
-    /// A workgroup computes more rows if so many workgroups remain: enough to fill a large GPU.
-    matvec_groups_min: u32,
-    /// Rows that a workgroup computes at most, in fours.
-    matvec_quads_max: u32,
+    /// Threads of a workgroup of a product whose rows are long enough for so many.
+    matvec_threads: u32,
+    /// Rows of so many columns are.
+    matvec_long_columns: u32,
     /// Rows of so many columns are read wide: shorter ones would leave threads idle.
     wide_columns_min: u32,
     /// Whether products are those of integers where a format has them.
@@ -30,13 +33,13 @@ pub struct Tuning {
 impl Tuning {
     /// What is used where nothing else is known.
     pub const DEFAULT: Self = Self {
-        matvec_groups_min: 1024,
-        matvec_quads_max: 4,
+        matvec_threads: 64,
+        matvec_long_columns: 2048,
         wide_columns_min: 1024,
         int8: false,
         attend_threads: 128,
-        split_keys: 256,
-        splits_max: 32,
+        split_keys: 128,
+        splits_max: SPLITS_MAX,
         batch: BatchTuning::DEFAULT,
     };
 
@@ -48,16 +51,17 @@ impl Tuning {
         // A ladder needs as much shared memory as there are threads.
         if subgroups {
             tuning.attend_threads = 256;
+            tuning.matvec_threads = 128;
         }
         if let Some(threads) = options.attention_threads {
             let most = if subgroups { 256 } else { 128 };
             tuning.attend_threads = threads.next_power_of_two().clamp(64, most);
         }
-        if let Some(quads) = options.matvec_quads {
-            (tuning.matvec_groups_min, tuning.matvec_quads_max) = (0, quads.clamp(1, 4));
+        if let Some(threads) = options.matvec_threads {
+            (tuning.matvec_threads, tuning.matvec_long_columns) = (threads.next_power_of_two().clamp(32, 128), 0);
         }
         if let Some(splits) = options.attention_splits {
-            (tuning.split_keys, tuning.splits_max) = (1, splits.max(1));
+            (tuning.split_keys, tuning.splits_max) = (1, splits.clamp(1, SPLITS_MAX));
         }
         if let Some(wide) = options.wide {
             tuning.wide_columns_min = if wide { 0 } else { u32::MAX };
@@ -82,12 +86,8 @@ impl Tuning {
         }
     }
 
-    /// How many times four rows a workgroup computes of a matrix of so many; an even number if `paired`.
-    pub fn matvec_quads(&self, rows: u32, paired: bool) -> u32 {
-        let mut quads = if paired { 2 } else { 1 };
-        while quads * 2 <= self.matvec_quads_max && rows / (4 * quads * 2) >= self.matvec_groups_min {
-            quads *= 2;
-        }
-        quads
+    /// Threads of a workgroup of a product of rows of so many columns.
+    pub fn matvec_threads(&self, columns: u32) -> u32 {
+        if columns >= self.matvec_long_columns { self.matvec_threads } else { self.matvec_threads.min(64) }
     }
 }

@@ -7,10 +7,12 @@ pub mod layout;
 mod matmul;
 mod matvec;
 mod panel;
+mod program;
 
 pub use activations::XPart;
 pub use matmul::matmul;
 pub use matvec::matvec;
+pub use program::{activation_bytes, activation_parts, can_interleave};
 
 use super::simd::ROWS;
 use crate::tensor::Format;

@@ -47,8 +47,9 @@ fn fill<S: Integers, F: Grouped>(simd: S, blocks: &[F::Block], panel: &mut [Pane
     for (block, panel) in blocks.iter().zip(panel.chunks_mut(F::PARTS)) {
         let block = block.as_ref();
         for (part, panel) in panel.iter_mut().enumerate() {
-            for (nth, four) in panel.fours.iter_mut().enumerate() {
-                simd.store_bytes(F::four(simd, block, part, nth), four);
+            for (nth, fours) in panel.fours.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let columns = [F::four(simd, block, part, 2 * nth), F::four(simd, block, part, 2 * nth + 1)];
+                simd.store_columns(columns, fours);
             }
             for half in 0..F::Kind::HALVES {
                 simd.store_rows(F::scales(simd, block, part, half), &mut panel.scales[half]);
@@ -128,7 +129,17 @@ impl Products<'_, '_> {
     fn multiply_lot<S: Integers, K: Kind, const LOT: usize>(&mut self, simd: S, lot: usize) {
         let start = lot * self.row_parts + self.first_part * LOT;
         let x = &self.x[start..][..self.panel.len() * LOT].as_chunks::<LOT>().0[..self.panel.len()];
-        if S::SUMS_TOKENS >= LOT {
+        if S::PAIRS {
+            if LOT.is_multiple_of(4) {
+                for first in (0..LOT).step_by(4) {
+                    self.multiply_pairs::<S, K, LOT, 2>(simd, x, lot, first);
+                }
+            } else {
+                for first in (0..LOT).step_by(2) {
+                    self.multiply_pairs::<S, K, LOT, 1>(simd, x, lot, first);
+                }
+            }
+        } else if S::SUMS_TOKENS >= LOT {
             self.multiply_tokens::<S, K, LOT, LOT>(simd, x, lot, 0);
         } else if S::SUMS_TOKENS >= 2 && LOT.is_multiple_of(2) {
             for first in (0..LOT).step_by(2) {
@@ -162,7 +173,43 @@ impl Products<'_, '_> {
         }
         let mut products = [[0.0; ROWS]; TOKENS];
         for_tokens!(TOKENS, token => simd.store_rows(totals[token], &mut products[token]));
-        for (out, products) in self.out[lot + first..].iter_mut().zip(&products) {
+        self.finish(lot + first, &products);
+    }
+
+    /// `PAIRS` times two tokens of a lot, from the `first` on. A lot of one is its own neighbour.
+    #[inline(always)]
+    fn multiply_pairs<S: Integers, K: Kind, const LOT: usize, const PAIRS: usize>(
+        &mut self,
+        simd: S,
+        x: &[[XPart; LOT]],
+        lot: usize,
+        first: usize,
+    ) {
+        let zero = simd.splat_rows(0.0);
+        let mut totals = [[zero; 2]; PAIRS];
+        for (part, x) in self.panel.iter().zip(x) {
+            let x: [[&XPart; 2]; PAIRS] = std::array::from_fn(|pair| {
+                let first = first + 2 * pair;
+                [&x[first], &x[(first + 1).min(LOT - 1)]]
+            });
+            if K::HALVES == 2 {
+                totals = add_half_of_pairs::<S, K, PAIRS, 0, 4>(simd, part, x, 0, totals);
+                totals = add_half_of_pairs::<S, K, PAIRS, 4, 8>(simd, part, x, 1, totals);
+            } else {
+                totals = add_half_of_pairs::<S, K, PAIRS, 0, 8>(simd, part, x, 0, totals);
+            }
+        }
+        let mut products = [[[0.0; ROWS]; 2]; PAIRS];
+        for (totals, products) in totals.into_iter().flatten().zip(products.as_flattened_mut()) {
+            simd.store_rows(totals, products);
+        }
+        self.finish(lot + first, &products.as_flattened()[..(2 * PAIRS).min(LOT)]);
+    }
+
+    /// Puts the products of some tokens, from `first` on, where they belong.
+    #[inline(always)]
+    fn finish(&mut self, first: usize, products: &[[f32; ROWS]]) {
+        for (out, products) in self.out[first..].iter_mut().zip(products) {
             let out = &mut out[self.first_row..];
             match out.first_chunk_mut::<ROWS>() {
                 Some(out) => add_or_store(out, products, self.accumulate),
@@ -170,6 +217,35 @@ impl Products<'_, '_> {
             }
         }
     }
+}
+
+/// [`add_half`] for tokens that go two by two.
+#[inline(always)]
+fn add_half_of_pairs<S: Integers, K: Kind, const PAIRS: usize, const START: usize, const END: usize>(
+    simd: S,
+    part: &PanelPart,
+    x: [[&XPart; 2]; PAIRS],
+    half: usize,
+    mut totals: [[S::Rows; 2]; PAIRS],
+) -> [[S::Rows; 2]; PAIRS] {
+    let mut sums = x.map(|x| simd.start_pair(x.map(|x| x.starts[half])));
+    for four in (START..END).step_by(2) {
+        let weights = [simd.load_bytes(&part.fours[four]), simd.load_bytes(&part.fours[four + 1])];
+        for (sums, x) in sums.iter_mut().zip(x) {
+            *sums = simd.dot_pair(weights, x.map(|x| [x.fours[four], x.fours[four + 1]]), *sums);
+        }
+    }
+    let scales = simd.load_rows(&part.scales[half]);
+    let minima = simd.load_rows(&part.minima[half]);
+    for ((totals, sums), x) in totals.iter_mut().zip(sums).zip(x) {
+        for ((total, rows), x) in totals.iter_mut().zip(simd.rows_pair(sums)).zip(x) {
+            *total = simd.mul_scale_add(rows, scales, x.scale, *total);
+            if K::MINIMA {
+                *total = simd.scale_add(minima, x.totals[half], *total);
+            }
+        }
+    }
+    totals
 }
 
 #[inline(always)]

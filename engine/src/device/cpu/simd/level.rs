@@ -9,7 +9,7 @@ use super::{
 };
 #[cfg(target_arch = "aarch64")]
 use super::{
-    integers::{NeonDotprod, NeonIntegers},
+    integers::{NeonDotprod, NeonI8mm, NeonIntegers},
     neon::Neon,
 };
 
@@ -30,13 +30,15 @@ pub enum SimdLevel {
     Neon,
     /// The same, and ARMv8.2's products of bytes (2018 and later).
     NeonDotprod,
+    /// The same, and ARMv8.6's products of matrices of bytes (2021 and later).
+    NeonI8mm,
     /// WebAssembly.
     Simd128,
 }
 
 impl SimdLevel {
     /// All of them, the best last.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Scalar,
         Self::Avx2,
         Self::AvxVnni,
@@ -44,6 +46,7 @@ impl SimdLevel {
         Self::Avx512Vnni,
         Self::Neon,
         Self::NeonDotprod,
+        Self::NeonI8mm,
         Self::Simd128,
     ];
 
@@ -68,6 +71,8 @@ impl SimdLevel {
             Self::Neon => Neon::detect().is_some(),
             #[cfg(target_arch = "aarch64")]
             Self::NeonDotprod => Neon::detect().is_some() && NeonDotprod::detect().is_some(),
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonI8mm => Neon::detect().is_some() && NeonI8mm::detect().is_some(),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => true,
             #[allow(unreachable_patterns, reason = "no target has all of them")]
@@ -85,6 +90,7 @@ impl SimdLevel {
             Self::Avx512Vnni => "avx512-vnni",
             Self::Neon => "neon",
             Self::NeonDotprod => "neon-dotprod",
+            Self::NeonI8mm => "neon-i8mm",
             Self::Simd128 if cfg!(target_feature = "relaxed-simd") => "simd128-relaxed",
             Self::Simd128 => "simd128",
         }
@@ -119,7 +125,7 @@ impl SimdLevel {
                 }
             }
             #[cfg(target_arch = "aarch64")]
-            Self::Neon | Self::NeonDotprod => {
+            Self::Neon | Self::NeonDotprod | Self::NeonI8mm => {
                 if let Some(simd) = Neon::detect() {
                     return simd.run(task);
                 }
@@ -161,6 +167,12 @@ impl SimdLevel {
             #[cfg(target_arch = "aarch64")]
             Self::NeonDotprod => {
                 if let Some(simd) = NeonDotprod::detect() {
+                    return simd.run(task);
+                }
+            }
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonI8mm => {
+                if let Some(simd) = NeonI8mm::detect() {
                     return simd.run(task);
                 }
             }

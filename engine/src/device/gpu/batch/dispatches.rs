@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use bytemuck::bytes_of;
 
 use super::{
-    AttentionKind, BatchTuning, COOPERATIVE_HEAD_MAX, CoopTile, HALVES_COLUMNS, HALVES_TOKENS, MatmulKind,
-    TILED_ATTENTION_MIN, fits_halves,
+    AttentionKind, BatchTuning, COOPERATIVE_HEAD_MAX, CoopTile, HALVES_COLUMNS, HALVES_COLUMNS_MIN, HALVES_TOKENS,
+    MatmulKind, TILED_ATTENTION_MIN,
 };
 use crate::{
     device::gpu::{
@@ -21,20 +21,22 @@ use crate::{
     tensor::TensorId,
 };
 
+/// Matrices that one dispatch of `matmul_coop` multiplies.
+const MATRICES_MAX: usize = 3;
+
 /// Vectors as F16, those of one command after the other.
 pub struct Halves {
     numbers: wgpu::Buffer,
     factors: wgpu::Buffer,
+    /// Bound where a product has no second or third matrix.
+    unused: [wgpu::Buffer; 2],
 }
 
 impl Halves {
     /// As much as the widest product of any plan needs; None if none is computed in halves.
     pub fn allocate(bench: &Bench<'_>, tuning: BatchTuning) -> Option<Self> {
-        if !tuning.has_halves() {
-            return None;
-        }
         let product = |command: &Command| match command {
-            Command::Matmul(matmul) if fits_halves(bench.format(matmul.weights), matmul.columns) => {
+            Command::Matmul(matmul) if tuning.is_in_halves(bench.format(matmul.weights), matmul.columns) => {
                 Some(matmul.columns)
             }
             _ => None,
@@ -50,12 +52,13 @@ impl Halves {
         Some(Self {
             numbers: buffers::storage(bench.device, "halves", elements * 2),
             factors: buffers::storage(bench.device, "factors", tokens * 4),
+            unused: [(); 2].map(|()| buffers::storage(bench.device, "unused", 0)),
         })
     }
 
     /// Bytes of all of it.
     pub fn bytes(&self) -> u64 {
-        self.numbers.size() + self.factors.size()
+        self.numbers.size() + self.factors.size() + self.unused.iter().map(wgpu::Buffer::size).sum::<u64>()
     }
 }
 
@@ -95,17 +98,20 @@ pub struct Batch<'a> {
     plan: &'a Plan,
     /// Whose vectors the halves are.
     halved: Option<TensorId>,
+    /// Commands that the dispatches so far do.
+    done: usize,
 }
 
 impl<'a> Batch<'a> {
     /// Before a plan's first command.
     pub fn new(bench: &'a Bench<'a>, tuning: BatchTuning, halves: Option<&'a Halves>, plan: &'a Plan) -> Self {
-        Self { bench, tuning, halves, plan, halved: None }
+        Self { bench, tuning, halves, plan, halved: None, done: 0 }
     }
 
     /// The dispatches of a command, the next one of the plan.
     pub fn of_command(&mut self, index: usize) -> Vec<Sketch> {
-        let Some(command) = self.plan.commands.get(index) else { return Vec::new() };
+        let Some(command) = self.plan.commands.get(index).filter(|_| index >= self.done) else { return Vec::new() };
+        self.done = index + 1;
         if let (Some(halves), Some((source, out))) = (self.halves, source_of(command))
             && self.feeds_products_alone(index, out)
         {
@@ -113,7 +119,7 @@ impl<'a> Batch<'a> {
             return vec![self.to_halves(source, halves)];
         }
         let sketches = match command {
-            Command::Matmul(matmul) => self.of_matmul(command, matmul),
+            Command::Matmul(matmul) => self.of_matmul(index, command, matmul),
             Command::Attention(attention) => self.of_attention(command, attention),
             _ => dispatch::of_command(self.bench, command),
         };
@@ -152,26 +158,50 @@ impl<'a> Batch<'a> {
         count > 0 && self.bench.program.tensor(out).kind == TensorKind::Scratch
     }
 
-    fn of_matmul(&mut self, command: &Command, matmul: &Matmul) -> Vec<Sketch> {
+    /// A product and those behind it that one dispatch can do with it: of the same vectors, with matrices in one buffer.
+    fn together(&self, index: usize, first: &'a Matmul) -> Vec<&'a Matmul> {
+        let mut all = vec![first];
+        let [part] = self.bench.buffers.parts(first.weights) else { return all };
+        let behind = self.plan.commands.iter().skip(index + 1).take(MATRICES_MAX - 1);
+        all.extend(behind.map_while(|command| match command {
+            Command::Matmul(matmul) if matmul.x == first.x && !matmul.accumulate && !first.accumulate => {
+                let [other] = self.bench.buffers.parts(matmul.weights) else { return None };
+                let is_new = matmul.weights != first.weights && matmul.out != first.out;
+                (other.buffer == part.buffer && matmul.columns == first.columns && is_new).then_some(matmul)
+            }
+            _ => None,
+        }));
+        all
+    }
+
+    fn of_matmul(&mut self, index: usize, command: &Command, matmul: &'a Matmul) -> Vec<Sketch> {
         let format = self.bench.format(matmul.weights);
+        let together = self.together(index, matmul);
+        let all_rows = together.iter().map(|matmul| matmul.rows).sum();
+        let kinds = self.tuning.kinds(format, [all_rows, matmul.columns]);
+        if let Some(halves) = self.halves
+            && kinds.iter().all(|(_, kind)| matches!(kind, MatmulKind::Cooperative(_)))
+        {
+            self.done = index + together.len();
+            let mut sketches = Vec::new();
+            if self.halved != Some(matmul.x) {
+                self.halved = Some(matmul.x);
+                let source = Source { kind: 0, x: matmul.x, other: matmul.x, params: plain_params(matmul.columns) };
+                sketches.push(self.to_halves(source, halves));
+            }
+            for (batches, kind) in kinds {
+                let MatmulKind::Cooperative(tile) = kind else { continue };
+                sketches.extend(self.parts(matmul, |part| self.cooperative(&together, part, halves, &batches, tile)));
+            }
+            return sketches;
+        }
         let mut sketches = Vec::new();
-        for (batches, kind) in self.tuning.kinds(format, [matmul.rows, matmul.columns]) {
-            match (kind, self.halves) {
-                (MatmulKind::Cooperative(tile), Some(halves)) => {
-                    if self.halved != Some(matmul.x) {
-                        self.halved = Some(matmul.x);
-                        let source =
-                            Source { kind: 0, x: matmul.x, other: matmul.x, params: plain_params(matmul.columns) };
-                        sketches.push(self.to_halves(source, halves));
-                    }
-                    sketches.extend(self.parts(matmul, |part| self.cooperative(matmul, part, halves, &batches, tile)));
-                }
-                (MatmulKind::Tiled { side }, _) => {
+        for (batches, kind) in kinds {
+            match kind {
+                MatmulKind::Tiled { side } => {
                     sketches.extend(self.parts(matmul, |part| self.tiled(matmul, part, &batches, side)));
                 }
-                (MatmulKind::Plain | MatmulKind::Cooperative(_), _) => {
-                    sketches.extend(within(&batches, dispatch::of_command(self.bench, command)));
-                }
+                _ => sketches.extend(within(&batches, dispatch::of_command(self.bench, command))),
             }
         }
         sketches
@@ -201,12 +231,23 @@ impl<'a> Batch<'a> {
 
     fn cooperative(
         &self,
-        matmul: &Matmul,
+        together: &[&Matmul],
         part: &Part,
         halves: &Halves,
         batches: &RangeInclusive<u32>,
         tile: CoopTile,
     ) -> Sketch {
+        let matmul = together[0];
+        let other = |nth: usize| -> Option<(u32, u32, wgpu::Buffer)> {
+            let matmul = together.get(nth)?;
+            let base = self.bench.buffers.parts(matmul.weights).first()?.base_row as u32;
+            Some((matmul.rows, base, self.whole(matmul.out)?))
+        };
+        let second_group = (part.rows as u32).div_ceil(tile.rows());
+        let (second, third) = (other(1), other(2));
+        let rows_and_base = |of: &Option<(u32, u32, wgpu::Buffer)>| of.as_ref().map_or((0, 0), |of| (of.0, of.1));
+        let ((second_rows, second_base), (third_rows, third_base)) = (rows_and_base(&second), rows_and_base(&third));
+        let third_group = second_group + second_rows.div_ceil(tile.rows());
         let params = matmul_coop::Params {
             columns: matmul.columns,
             rows: part.rows as u32,
@@ -215,15 +256,24 @@ impl<'a> Batch<'a> {
             accumulate: u32::from(matmul.accumulate),
             out_columns: matmul.rows,
             base_row: part.base_row as u32,
+            second_group,
+            second_rows,
+            second_base,
+            third_group,
+            third_rows,
+            third_base,
         };
+        let [no_second, no_third] = halves.unused.clone();
         let storage = [
             Some(halves.numbers.clone()),
             Some(halves.factors.clone()),
             Some(part.buffer.clone()),
             self.whole(matmul.out),
+            Some(second.map_or(no_second, |second| second.2)),
+            Some(third.map_or(no_third, |third| third.2)),
             Some(part.buffer.clone()),
         ];
-        let groups = params.rows.div_ceil(tile.rows());
+        let groups = third_group + third_rows.div_ceil(tile.rows());
         Sketch {
             kernel: Kernel::MatmulCoop,
             format: self.bench.format(matmul.weights),
@@ -265,7 +315,7 @@ impl<'a> Batch<'a> {
     }
 
     fn of_attention(&self, command: &Command, attention: &Attention) -> Vec<Sketch> {
-        let head_dim = attention.params.head_dim;
+        let (head_dim, width) = (attention.params.head_dim, attention.params.heads * attention.params.head_dim);
         let can = head_dim.is_multiple_of(16) && head_dim <= COOPERATIVE_HEAD_MAX && self.tuning.cooperative;
         match self.tuning.attention {
             Some(AttentionKind::Plain) => dispatch::of_command(self.bench, command),
@@ -275,7 +325,7 @@ impl<'a> Batch<'a> {
             }
             _ => {
                 let rest = TILED_ATTENTION_MIN..=u32::MAX;
-                let mut sketches = vec![if can {
+                let mut sketches = vec![if can && width >= HALVES_COLUMNS_MIN {
                     self.cooperative_attention(command, attention, rest)
                 } else {
                     self.tiled_attention(command, attention, rest)

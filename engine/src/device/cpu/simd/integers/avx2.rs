@@ -87,6 +87,12 @@ impl<const VNNI: bool> Integers for Bytes256<VNNI> {
     const BIAS: i32 = if VNNI { 128 } else { 0 };
 
     #[inline(always)]
+    fn fetch(self, from: &[u8], ahead: usize) {
+        // SAFETY: a request for memory reads nothing, and one for an address where there is none is ignored.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(ahead).cast()) };
+    }
+
+    #[inline(always)]
     fn load_bytes(self, from: &[u8; QUAD]) -> [__m256i; 2] {
         let from = from.as_ptr().cast::<__m256i>();
         avx2!([_mm256_loadu_si256(from), _mm256_loadu_si256(from.add(1))])

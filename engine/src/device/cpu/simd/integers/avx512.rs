@@ -47,6 +47,12 @@ impl Integers for Avx512Vnni {
     const BIAS: i32 = 128;
 
     #[inline(always)]
+    fn fetch(self, from: &[u8], ahead: usize) {
+        // SAFETY: a request for memory reads nothing, and one for an address where there is none is ignored.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.as_ptr().wrapping_add(ahead).cast()) };
+    }
+
+    #[inline(always)]
     fn load_bytes(self, from: &[u8; QUAD]) -> __m512i {
         avx512!(_mm512_loadu_si512(from.as_ptr().cast()))
     }

@@ -19,7 +19,7 @@ pub use avx2::{Avx2Integers, AvxVnni};
 #[cfg(target_arch = "x86_64")]
 pub use avx512::Avx512Vnni;
 #[cfg(target_arch = "aarch64")]
-pub use neon::{NeonDotprod, NeonIntegers};
+pub use neon::{NeonDotprod, NeonI8mm, NeonIntegers};
 
 /// Work that is compiled for each instruction set; see [`super::Task`].
 pub trait IntegerTask {
@@ -46,9 +46,14 @@ pub trait Integers: Copy {
     type Rows: Copy;
     /// How many tokens go through a panel at once: as many as the registers hold sums for.
     const SUMS_TOKENS: usize;
+    /// Whether tokens go through a panel two by two, with sums of their own kind; see [`Self::dot_pair`].
+    const PAIRS: bool = false;
     /// What [`Self::bias`] adds to a signed weight, and the caller takes off the sum again.
     const BIAS: i32;
 
+    /// Says that the bytes which lie so far behind the start of `from` are needed soon; there may be none.
+    #[inline(always)]
+    fn fetch(self, _from: &[u8], _ahead: usize) {}
     /// From memory.
     fn load_bytes(self, from: &[u8; QUAD]) -> Self::Bytes;
     /// To memory.
@@ -72,6 +77,29 @@ pub trait Integers: Copy {
 
     /// To F32.
     fn rows(self, sums: Self::Sums) -> Self::Rows;
+
+    /// To a panel: two times four columns, in whatever order products with panels want them.
+    #[inline(always)]
+    fn store_columns(self, [a, b]: [Self::Bytes; 2], [to_a, to_b]: &mut [[u8; QUAD]; 2]) {
+        self.store_bytes(a, to_a);
+        self.store_bytes(b, to_b);
+    }
+    /// [`Self::start`] for two tokens.
+    #[inline(always)]
+    fn start_pair(self, [a, b]: [i32; 2]) -> [Self::Sums; 2] {
+        [self.start(a), self.start(b)]
+    }
+    /// Adds the products of two times four columns, as they lie in a panel, with two tokens. Weights with a sign are
+    /// [biased](Self::bias).
+    #[inline(always)]
+    fn dot_pair(self, weights: [Self::Bytes; 2], [x, y]: [[Four; 2]; 2], [a, b]: [Self::Sums; 2]) -> [Self::Sums; 2] {
+        [self.dot_signed(weights, x, a), self.dot_signed(weights, y, b)]
+    }
+    /// [`Self::rows`] of two tokens.
+    #[inline(always)]
+    fn rows_pair(self, [a, b]: [Self::Sums; 2]) -> [Self::Rows; 2] {
+        [self.rows(a), self.rows(b)]
+    }
     /// From memory.
     fn load_rows(self, from: &[f32; ROWS]) -> Self::Rows;
     /// To memory.

@@ -1,21 +1,25 @@
 //! 64-bit ARM: sixteen rows are four registers. With the product instructions of ARMv8.2 (`dotprod`) four products and
 //! their sum are one instruction; without, products of 16 bits are added up in pairs, and each row's sum is in two
-//! terms until the end.
+//! terms until the end. With those of ARMv8.6 (`i8mm`) two rows meet two tokens, eight columns at once, in one
+//! instruction: for that a panel has eight columns of a row beside each other.
 
 use std::arch::{aarch64::*, asm};
 
 use super::{Four, IntegerTask, Integers, QUAD, ROWS};
 use crate::device::cpu::simd::neon::widen_f16;
 
-/// The proof that this machine has NEON, and the product instructions of ARMv8.2 if `DOTPROD`.
+/// The proof that this machine has NEON, the product instructions of ARMv8.2 if `DOTPROD`, and those of ARMv8.6 if `I8MM`.
 #[derive(Clone, Copy)]
-pub struct Bytes128<const DOTPROD: bool>(());
+pub struct Bytes128<const DOTPROD: bool, const I8MM: bool>(());
 
 /// Without the product instructions.
-pub type NeonIntegers = Bytes128<false>;
+pub type NeonIntegers = Bytes128<false, false>;
 
-/// With them.
-pub type NeonDotprod = Bytes128<true>;
+/// With those of ARMv8.2.
+pub type NeonDotprod = Bytes128<true, false>;
+
+/// With both.
+pub type NeonI8mm = Bytes128<true, true>;
 
 /// Calls intrinsics that need what [`Bytes128`] proves.
 macro_rules! neon {
@@ -26,12 +30,13 @@ macro_rules! neon {
     };
 }
 
-impl<const DOTPROD: bool> Bytes128<DOTPROD> {
+impl<const DOTPROD: bool, const I8MM: bool> Bytes128<DOTPROD, I8MM> {
     /// None if the machine lacks any of them.
     #[inline]
     pub fn detect() -> Option<Self> {
-        let dotprod = std::arch::is_aarch64_feature_detected!("dotprod");
-        (std::arch::is_aarch64_feature_detected!("neon") && (!DOTPROD || dotprod)).then_some(Self(()))
+        let dotprod = !DOTPROD || std::arch::is_aarch64_feature_detected!("dotprod");
+        let i8mm = !I8MM || std::arch::is_aarch64_feature_detected!("i8mm");
+        (std::arch::is_aarch64_feature_detected!("neon") && dotprod && i8mm).then_some(Self(()))
     }
 
     /// Does the work with these instructions. The product instruction is in assembly, which needs no permission from
@@ -57,6 +62,18 @@ fn sdot(mut sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
     sums
 }
 
+/// Eight products and their sum, for each of two rows with each of two tokens. In assembly, as above.
+#[inline(always)]
+fn smmla(mut sums: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
+    neon!(asm!(
+        ".arch_extension i8mm",
+        "smmla {sums:v}.4s, {weights:v}.16b, {x:v}.16b",
+        sums = inout(vreg) sums, weights = in(vreg) weights, x = in(vreg) x,
+        options(pure, nomem, nostack, preserves_flags),
+    ));
+    sums
+}
+
 /// Four rows' products: the first two rows' in the first vector.
 #[inline(always)]
 fn pairs(weights: int8x16_t, x: int8x16_t, lower: int32x4_t, upper: int32x4_t) -> (int32x4_t, int32x4_t) {
@@ -66,12 +83,13 @@ fn pairs(weights: int8x16_t, x: int8x16_t, lower: int32x4_t, upper: int32x4_t) -
     ))
 }
 
-impl<const DOTPROD: bool> Integers for Bytes128<DOTPROD> {
+impl<const DOTPROD: bool, const I8MM: bool> Integers for Bytes128<DOTPROD, I8MM> {
     type Bytes = [uint8x16_t; 4];
     /// Without the product instructions four rows after the other in two vectors each, else the first four alone.
     type Sums = [int32x4_t; 8];
     type Rows = [float32x4_t; 4];
     const SUMS_TOKENS: usize = if DOTPROD { 2 } else { 1 };
+    const PAIRS: bool = I8MM;
     const BIAS: i32 = 0;
 
     #[inline(always)]
@@ -148,6 +166,62 @@ impl<const DOTPROD: bool> Integers for Bytes128<DOTPROD> {
                 vcvtq_f32_s32(vpaddq_s32(sums[2 * four], sums[2 * four + 1]))
             })
         })
+    }
+
+    #[inline(always)]
+    fn store_columns(self, [a, b]: [[uint8x16_t; 4]; 2], to: &mut [[u8; QUAD]; 2]) {
+        if !I8MM {
+            self.store_bytes(a, &mut to[0]);
+            self.store_bytes(b, &mut to[1]);
+            return;
+        }
+        // Eight columns of a row beside each other, two rows in each vector.
+        for ((a, b), to) in a.into_iter().zip(b).zip(to.as_flattened_mut().as_chunks_mut::<32>().0) {
+            neon!({
+                let (a, b) = (vreinterpretq_u32_u8(a), vreinterpretq_u32_u8(b));
+                vst1q_u8(to.as_mut_ptr(), vreinterpretq_u8_u32(vzip1q_u32(a, b)));
+                vst1q_u8(to.as_mut_ptr().add(16), vreinterpretq_u8_u32(vzip2q_u32(a, b)));
+            });
+        }
+    }
+
+    #[inline(always)]
+    fn start_pair(self, sums: [i32; 2]) -> [[int32x4_t; 8]; 2] {
+        if !I8MM {
+            return sums.map(|sum| self.start(sum));
+        }
+        // Two rows in each vector, and of each row the sums of both tokens; the second array is of no use.
+        let start = neon!(vld1q_s32([sums[0], sums[1], sums[0], sums[1]].as_ptr()));
+        [[start; 8]; 2]
+    }
+
+    #[inline(always)]
+    fn dot_pair(
+        self,
+        weights: [[uint8x16_t; 4]; 2],
+        x: [[Four; 2]; 2],
+        [mut sums, other]: [[int32x4_t; 8]; 2],
+    ) -> [[int32x4_t; 8]; 2] {
+        if !I8MM {
+            return [self.dot_signed(weights, x[0], sums), self.dot_signed(weights, x[1], other)];
+        }
+        let x = neon!(vreinterpretq_s8_s32(vld1q_s32(x.as_flattened().as_ptr())));
+        for (sums, weights) in sums.iter_mut().zip(weights.into_iter().flatten()) {
+            *sums = smmla(*sums, neon!(vreinterpretq_s8_u8(weights)), x);
+        }
+        [sums, other]
+    }
+
+    #[inline(always)]
+    fn rows_pair(self, [sums, other]: [[int32x4_t; 8]; 2]) -> [[float32x4_t; 4]; 2] {
+        if !I8MM {
+            return [self.rows(sums), self.rows(other)];
+        }
+        let four = |nth: usize| (sums[2 * nth], sums[2 * nth + 1]);
+        [
+            std::array::from_fn(|nth| neon!(vcvtq_f32_s32(vuzp1q_s32(four(nth).0, four(nth).1)))),
+            std::array::from_fn(|nth| neon!(vcvtq_f32_s32(vuzp2q_s32(four(nth).0, four(nth).1)))),
+        ]
     }
 
     #[inline(always)]

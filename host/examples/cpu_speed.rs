@@ -1,22 +1,16 @@
 //! How fast the CPU device alone is: a Llama of half a billion weights, whose numbers mean nothing.
 //!
-//!     cargo run --release -p hearth-engine --example cpu_speed -- Q4_0 int8 2 [LEVEL]
+//!     cargo run --release -p hearth-host --example cpu_speed -- Q4_0 int8 2 [LEVEL]
 //!
 //! Prints the best of some runs: tokens a second of wall time, and milliseconds of processor time, which other
 //! programs on the machine disturb less. `docs/performance.md` says how to read them.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for a terminal")]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Instant,
-};
+use std::time::Instant;
 
 use hearth_engine::{
-    device::cpu::{Activations, CpuDevice, Serial, SimdLevel, Workers},
+    device::cpu::{Activations, CpuDevice, SimdLevel},
     kernel::{
         Attention, Embed, Gated, KvWrite, LastRow, Matmul, Matvec, RmsNorm, Rope, Step,
         shader::{attention, gated, kv_write, last_row, rms_norm, rope},
@@ -24,6 +18,7 @@ use hearth_engine::{
     plan::{Command, Plan, Program, TensorKind},
     tensor::{Format, TensorId},
 };
+use hearth_host::worker_pool;
 
 const DIM: u32 = 2048;
 const LAYERS: u32 = 8;
@@ -205,32 +200,6 @@ fn sane(format: Format, block: &mut [u8]) {
     }
 }
 
-/// Threads for one command: slow to start, but there is nothing to them.
-struct Threads(usize);
-
-impl Workers for Threads {
-    fn count(&self) -> usize {
-        self.0
-    }
-
-    fn run(&self, parts: usize, work: &(dyn Fn(usize) + Sync)) {
-        let next = AtomicUsize::new(0);
-        let take = || {
-            loop {
-                let part = next.fetch_add(1, Ordering::Relaxed);
-                if part >= parts {
-                    break;
-                }
-                work(part);
-            }
-        };
-        std::thread::scope(|scope| {
-            (1..self.0).for_each(|_| drop(scope.spawn(take)));
-            take();
-        });
-    }
-}
-
 /// Nanoseconds that this process has spent on processors.
 fn processor_ns() -> u64 {
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
@@ -260,9 +229,8 @@ fn main() {
     let activations = if word(1) == "f32" { Activations::F32 } else { Activations::Int8 };
     let threads = word(2).parse().unwrap_or(1);
     let level = SimdLevel::ALL.into_iter().find(|level| level.name() == word(3)).unwrap_or_else(SimdLevel::detect);
-    let workers: Arc<dyn Workers> = if threads > 1 { Arc::new(Threads(threads)) } else { Arc::new(Serial) };
     let program = record(format);
-    let mut device = CpuDevice::with(workers, level, activations);
+    let mut device = CpuDevice::with(worker_pool(threads), level, activations);
     device.prepare(&program).expect("there is memory");
     fill(&mut device, &program);
     let ids: Vec<u32> = (0..BATCH).map(|nth| nth * 7 % VOCAB).collect();
