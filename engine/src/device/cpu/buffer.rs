@@ -113,7 +113,7 @@ mod tests {
         Buffer::zeroed(&listener, "little", 4096).unwrap();
         let large = Buffer::zeroed(&listener, "much", 3 << 20).unwrap();
         let start = large.bytes().as_ptr().addr();
-        assert_eq!(*listener.0.lock().unwrap(), [start..start + (3 << 20)]);
+        assert_eq!(*listener.0.lock().unwrap(), std::slice::from_ref(&(start..start + (3 << 20))));
     }
 
     #[test]
