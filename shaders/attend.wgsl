@@ -61,45 +61,6 @@ fn new_value(kv_head: u32, word: u32) -> vec4<f32> {
     return vec4<f32>(projected[at], projected[at + 1u], projected[at + 2u], projected[at + 3u]);
 }
 
-fn bent(score: f32) -> f32 {
-    if (params.softcap > 0.0) { return softcap(score, params.softcap); }
-    return score;
-}
-
-// A key's products with all queries, over the words from `part` on in steps of `parts`.
-fn scores_of(cache_at: u32, key: u32, part: u32, parts: u32) -> array<f32, 8> {
-    let words = params.head_dim >> 2u;
-    // The token's own key is not in the cache yet; what is read in its place is not used.
-    let is_new = key >= step.position;
-    let start = cache_at + min(key, max(step.position, 1u) - 1u) * words;
-    var scores: array<f32, 8>;
-    // Four loads at once: one after the other would wait for memory each time.
-    var w = part;
-    for (; w + 3u * parts < words; w += 4u * parts) {
-        let at = vec4<u32>(w) + parts * vec4<u32>(0u, 1u, 2u, 3u);
-        var a = keys[start + at.x];
-        var b = keys[start + at.y];
-        var c = keys[start + at.z];
-        var d = keys[start + at.w];
-        if (is_new) {
-            a = new_key[at.x];
-            b = new_key[at.y];
-            c = new_key[at.z];
-            d = new_key[at.w];
-        }
-        for (var h = 0u; h < HEADS; h++) {
-            let first = vec4<u32>(h * words) + at;
-            scores[h] += dot(query[first.x], a) + dot(query[first.y], b) + dot(query[first.z], c) + dot(query[first.w], d);
-        }
-    }
-    for (; w < words; w += parts) {
-        var four = keys[start + w];
-        if (is_new) { four = new_key[w]; }
-        for (var h = 0u; h < HEADS; h++) { scores[h] += dot(query[h * words + w], four); }
-    }
-    return scores;
-}
-
 // A word of a key's value; the token's own is not in the cache yet.
 fn value_of(cache_at: u32, kv_head: u32, key: u32, word: u32) -> vec4<f32> {
     let words = params.head_dim >> 2u;
@@ -150,27 +111,40 @@ fn main(
         var best: array<f32, 8>;
         for (var h = 0u; h < HEADS; h++) { best[h] = LOWEST; }
         workgroupBarrier();
-        // A few keys have several threads each: 2^shift of them.
-        var shift = 0u;
-        while ((count << (shift + 1u)) <= THREADS && (2u << shift) <= words) { shift++; }
-        for (var i = thread >> shift; i < count; i += THREADS >> shift) {
-            var scores = scores_of(cache_at, tile + i, thread & ((1u << shift) - 1u), 1u << shift);
-            for (var h = 0u; h < HEADS; h++) {
-                if (shift == 0u) { best[h] = max(best[h], bent(scores[h])); }
-                // With several threads a key this is the place `thread`, and a part of the score.
-                pool[h * TILE + select(thread, i, shift == 0u)] = select(scores[h], bent(scores[h]), shift == 0u);
-            }
-        }
-        if (shift > 0u) {
-            workgroupBarrier();
+        for (var i = thread; i < count; i += THREADS) {
+            let key = tile + i;
+            // The token's own key is not in the cache yet; what is read in its place is not used.
+            let is_new = key >= position;
+            let start = cache_at + min(key, max(position, 1u) - 1u) * words;
             var scores: array<f32, 8>;
-            for (var h = 0u; h < HEADS && thread < count; h++) {
-                for (var part = 0u; part < (1u << shift); part++) { scores[h] += pool[h * TILE + (thread << shift) + part]; }
+            // Four loads at once: one after the other would wait for memory each time.
+            var w = 0u;
+            for (; w + 4u <= words; w += 4u) {
+                var a = keys[start + w];
+                var b = keys[start + w + 1u];
+                var c = keys[start + w + 2u];
+                var d = keys[start + w + 3u];
+                if (is_new) {
+                    a = new_key[w];
+                    b = new_key[w + 1u];
+                    c = new_key[w + 2u];
+                    d = new_key[w + 3u];
+                }
+                for (var h = 0u; h < HEADS; h++) {
+                    let at = h * words + w;
+                    scores[h] += dot(query[at], a) + dot(query[at + 1u], b) + dot(query[at + 2u], c) + dot(query[at + 3u], d);
+                }
             }
-            workgroupBarrier();
-            for (var h = 0u; h < HEADS && thread < count; h++) {
-                best[h] = bent(scores[h]);
-                pool[h * TILE + thread] = best[h];
+            for (; w < words; w++) {
+                var four = keys[start + w];
+                if (is_new) { four = new_key[w]; }
+                for (var h = 0u; h < HEADS; h++) { scores[h] += dot(query[h * words + w], four); }
+            }
+            for (var h = 0u; h < HEADS; h++) {
+                var score = scores[h];
+                if (params.softcap > 0.0) { score = softcap(score, params.softcap); }
+                best[h] = max(best[h], score);
+                pool[h * TILE + i] = score;
             }
         }
         for (var four = 0u; four < HEADS; four += 4u) {
