@@ -6,6 +6,7 @@ mod link;
 #[path = "build/reflect.rs"]
 mod reflect;
 
+use link::Reading;
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
 /// The formats as `engine/src/tensor.rs` calls them; `shaders/formats/` has a file for each, in small letters.
@@ -18,7 +19,8 @@ fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../shaders");
     println!("cargo::rerun-if-changed={}", root.display());
     println!("cargo::rerun-if-changed=build");
-    let format_texts = FORMATS.map(|format| link::link_format(&root, &format.to_lowercase()));
+    let texts = [Reading::Narrow, Reading::Wide, Reading::Int8, Reading::Tile]
+        .map(|reading| (reading, FORMATS.map(|format| link::link_format(&root, &format.to_lowercase(), reading))));
     let mut sources = String::new();
     let mut modules = String::new();
     let mut names: Vec<String> = fs::read_dir(&root)
@@ -31,17 +33,19 @@ fn main() {
     for name in &names {
         let axes = link::axes(&root, name);
         let mut reflected = None;
-        for subgroups in [false, true].into_iter().take(if axes.subgroups { 2 } else { 1 }) {
-            let pieces = link::link(&root, name, subgroups);
-            writeln!(sources, "        (Kernel::{}, {subgroups}) => &{pieces:?},", camel(name)).expect("string");
-            for (format, format_text) in
-                FORMATS.iter().zip(&format_texts).take(if axes.format { FORMATS.len() } else { 1 })
-            {
-                let what = format!("shaders/{name}.wgsl ({format}, subgroups: {subgroups})");
-                let kernel = reflect::reflect(&pieces.join(format_text), &what);
-                match &reflected {
-                    None => reflected = Some(kernel),
-                    Some(first) => assert_eq!(first, &kernel, "{what}: permutations differ in bindings or Params"),
+        for (reading, texts) in texts.iter().filter(|(reading, _)| axes.have(*reading)) {
+            for subgroups in [false, true].into_iter().take(if axes.subgroups { 2 } else { 1 }) {
+                let pieces = link::link(&root, name, link::Conditions { subgroups, reading: *reading });
+                let arm = format!("(Kernel::{}, {subgroups}, Reading::{reading:?})", camel(name));
+                writeln!(sources, "        {arm} => &{pieces:?},").expect("string");
+                for (format, text) in FORMATS.iter().zip(texts).take(if axes.format { FORMATS.len() } else { 1 }) {
+                    let Some(text) = text else { continue };
+                    let what = format!("shaders/{name}.wgsl ({format}, subgroups: {subgroups}, {reading:?})");
+                    let kernel = reflect::reflect(&pieces.join(text), &what);
+                    match &reflected {
+                        None => reflected = Some(kernel),
+                        Some(first) => assert_eq!(first, &kernel, "{what}: permutations differ in bindings or Params"),
+                    }
                 }
             }
         }
@@ -53,20 +57,21 @@ fn main() {
     let layouts: String =
         names.iter().map(|name| format!("            Self::{} => {name}::BINDINGS,\n", camel(name))).collect();
     let labels: String = names.iter().map(|name| format!("            Self::{} => {name:?},\n", camel(name))).collect();
-    let formats: String = FORMATS
-        .iter()
-        .zip(&format_texts)
-        .map(|(format, text)| format!("        Format::{format} => {text:?},\n"))
-        .collect();
+    let mut formats = String::new();
+    for (reading, texts) in &texts {
+        for (format, text) in FORMATS.iter().zip(texts) {
+            writeln!(formats, "        (Format::{format}, Reading::{reading:?}) => {text:?},").expect("string");
+        }
+    }
     let out = format!(
         "/// The shaders.\n#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]\npub enum Kernel {{\n{kernels}}}\n\n\
          impl Kernel {{\n    /// How it uses each storage binding from 2 on.\n    pub const fn bindings(self) -> &'static [Access] {{\n        match self {{\n{layouts}        }}\n    }}\n\n\
          \x20   /// Its file's name.\n    pub const fn name(self) -> &'static str {{\n        match self {{\n{labels}        }}\n    }}\n}}\n\n\
          /// The linked text of a kernel, in two pieces if that of a format goes between them; None if the kernel has no\n\
          /// such permutation.\n\
-         pub const fn pieces(kernel: Kernel, subgroups: bool) -> Option<&'static [&'static str]> {{\n    Some(match (kernel, subgroups) {{\n{sources}        _ => return None,\n    }})\n}}\n\n\
-         /// The text that reads a format.\n\
-         pub const fn format_text(format: Format) -> &'static str {{\n    match format {{\n{formats}    }}\n}}\n\n{modules}"
+         pub const fn pieces(kernel: Kernel, subgroups: bool, reading: Reading) -> Option<&'static [&'static str]> {{\n    Some(match (kernel, subgroups, reading) {{\n{sources}        _ => return None,\n    }})\n}}\n\n\
+         /// The text that reads a format; None if it has no such reading.\n\
+         pub const fn format_text(format: Format, reading: Reading) -> Option<&'static str> {{\n    match (format, reading) {{\n{formats}    }}\n}}\n\n{modules}"
     );
     let path = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("shaders.rs");
     fs::write(path, out).expect("OUT_DIR can be written");

@@ -3,6 +3,7 @@
 
 struct Params {
     columns: u32,   // a multiple of 4
+    single: u32,    // 1: only one row is meant, whatever the batch
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> bias: array<vec4<f32>>;        // (columns)
@@ -16,6 +17,7 @@ fn main(
 ) {
     let words = params.columns >> 2u;
     let at = flat_group(group, groups) * 64u + thread;
-    if (at >= step.tokens * words) { return; }
+    let rows = select(step.tokens, 1u, params.single == 1u);
+    if (at >= rows * words) { return; }
     x[at] += bias[at % words];
 }

@@ -10,6 +10,7 @@ struct Params {
     scales_word: u32,   // where the part's scales begin, in words
     accumulate: u32,
     out_columns: u32,   // rows of the whole matrix
+    base_row: u32,      // rows of other matrices in front of these
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;      // (tokens, columns)
@@ -43,7 +44,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if (token < step.tokens && column < params.columns) { x4 = x[(token * params.columns + column) >> 2u]; }
             x_tile[line * (WORDS + 1u) + (i & 7u)] = x4;
             var w4 = vec4<f32>();
-            if (row < params.rows && column < params.columns) { w4 = weights4(row * params.columns + column); }
+            if (row < params.rows && column < params.columns) { w4 = weights4((params.base_row + row) * params.columns + column); }
             weights_tile[line * (WORDS + 1u) + (i & 7u)] = w4;
         }
         workgroupBarrier();

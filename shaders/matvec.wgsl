@@ -9,6 +9,7 @@ struct Params {
     first_row: u32,     // of the whole matrix, in this part
     scales_word: u32,   // where the part's scales begin, in words
     accumulate: u32,
+    base_row: u32,      // rows of other matrices in front of these
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;      // (columns)
@@ -35,23 +36,24 @@ fn main(
     let first = flat_group(group, groups) * 4u;
     if (first >= params.rows) { return; }
     // The last workgroup computes its last row again where the matrix has no fourth one.
-    let rows = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rows - 1u)) * params.columns;
+    let rows = min(vec4<u32>(first) + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.rows - 1u));
+    let at = (rows + vec4<u32>(params.base_row)) * params.columns;
     var sums = vec4<f32>();
     for (var column = thread * 4u; column < params.columns; column += 256u) {
         let value = x[column >> 2u];
         sums += vec4<f32>(
-            dot(weights4(rows.x + column), value),
-            dot(weights4(rows.y + column), value),
-            dot(weights4(rows.z + column), value),
-            dot(weights4(rows.w + column), value),
+            dot(weights4(at.x + column), value),
+            dot(weights4(at.y + column), value),
+            dot(weights4(at.z + column), value),
+            dot(weights4(at.w + column), value),
         );
     }
     let totals = workgroup_sum4(sums, thread);
     let row = first + thread;
     if (thread < 4u && row < params.rows) {
-        let at = params.first_row + row;
+        let place = params.first_row + row;
         var total = totals[thread];
-        if (params.accumulate == 1u) { total += out[at]; }
-        out[at] = total;
+        if (params.accumulate == 1u) { total += out[place]; }
+        out[place] = total;
     }
 }

@@ -21,7 +21,11 @@ pub struct Kernel {
 pub fn reflect(text: &str, what: &str) -> Kernel {
     let module = naga::front::wgsl::parse_str(text)
         .unwrap_or_else(|error| panic!("{what}:\n{}", error.emit_to_string_with_path(text, what)));
-    let capabilities = Capabilities::default() | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+    let capabilities = Capabilities::default()
+        | Capabilities::SUBGROUP
+        | Capabilities::SHADER_FLOAT16_IN_FLOAT32
+        | Capabilities::SHADER_FLOAT16
+        | Capabilities::COOPERATIVE_MATRIX;
     Validator::new(ValidationFlags::all(), capabilities)
         .validate(&module)
         .unwrap_or_else(|error| panic!("{what}:\n{}", error.emit_to_string_with_path(text, what)));

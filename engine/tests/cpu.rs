@@ -4,6 +4,8 @@
 mod blocks;
 #[path = "cpu/commands.rs"]
 mod commands;
+#[path = "cpu/int8.rs"]
+mod int8;
 #[path = "cpu/products.rs"]
 mod products;
 #[path = "cpu/refusals.rs"]
@@ -15,7 +17,7 @@ use std::sync::{
 };
 
 use hearth_engine::{
-    device::cpu::{CpuDevice, Serial, SimdLevel, Workers},
+    device::cpu::{Activations, CpuDevice, Serial, SimdLevel, Workers},
     kernel::Step,
     plan::{Command, Plan, Program, TensorKind},
     tensor::{Format, TensorId},
@@ -58,6 +60,8 @@ struct Bench {
     program: Program,
     states: Vec<(TensorId, Vec<f32>)>,
     weights: Vec<(TensorId, Vec<u8>)>,
+    /// Whether products take activations of eight bits.
+    int8: bool,
 }
 
 impl Bench {
@@ -102,7 +106,8 @@ impl Bench {
     ) -> Vec<f32> {
         let mut program = self.program.clone();
         program.plans.push(Plan { name: "test".into(), tokens_max: step.tokens, commands: vec![command.clone()] });
-        let mut device = CpuDevice::with_simd(workers, level);
+        let activations = if self.int8 { Activations::Int8 } else { Activations::F32 };
+        let mut device = CpuDevice::with(workers, level, activations);
         device.prepare(&program).unwrap();
         for (id, values) in &self.states {
             device.write(*id, 0, values).unwrap();

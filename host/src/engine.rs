@@ -66,7 +66,7 @@ impl EngineHandle {
         if let Some(documents) = documents {
             threads.push(documents::spawn(Arc::clone(&waiting), options.clone(), documents)?);
         }
-        threads.push(thread::spawn(Arc::clone(&queue), options)?);
+        threads.push(thread::spawn(Arc::clone(&queue), Arc::clone(&waiting), options)?);
         let threads = Mutex::new(threads);
         Ok(Self { inner: Arc::new(Inner { queue, documents: waiting, keeps_documents, models, threads }) })
     }

@@ -34,15 +34,15 @@ impl DiskFile {
     /// Opens the file; `None` if there is none.
     pub fn open(path: &Path, name: &str) -> Result<Option<Self>> {
         let failed = |error: io::Error| Error::Io { file: name.to_owned(), reason: error.to_string() };
-        let file = match File::open(path) {
-            Ok(file) => file,
+        // Before it is opened: a pipe would wait for somebody who writes.
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => return Err(Error::Io { file: name.to_owned(), reason: "it is not a file".to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
-        };
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(Error::Io { file: name.to_owned(), reason: "it is not a file".to_owned() });
         }
+        let file = File::open(path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
         Ok(Some(Self { name: name.to_owned(), file, len_bytes: metadata.len() }))
     }
 

@@ -2,7 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    io,
+    fs::File,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -67,7 +68,7 @@ pub(crate) fn find_path(path: &Path) -> Result<Option<FoundModel>> {
     // Of the path as given: what it links to may have a name without an ending.
     let parent = std::path::absolute(path).map_err(failed)?.parent().unwrap_or(Path::new("/")).to_owned();
     let file = text(path.file_name());
-    if file.to_ascii_lowercase().ends_with(".gguf") {
+    if file.to_ascii_lowercase().ends_with(".gguf") || is_gguf(&full) {
         return Ok(Some(of_gguf(parent, file)));
     }
     if MODEL_FILES.contains(&file.as_str()) || file.ends_with(".safetensors") || file.ends_with(".index.json") {
@@ -75,6 +76,12 @@ pub(crate) fn find_path(path: &Path) -> Result<Option<FoundModel>> {
         return Ok(Some(FoundModel { name, folder: parent, file: None, is_own: true }));
     }
     Err(Error::malformed(path.display().to_string(), "a model is a folder, a .gguf file or a model.safetensors"))
+}
+
+/// Whether a file begins as a GGUF does, whatever its name: some programs keep models under names of their own.
+fn is_gguf(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == *b"GGUF"
 }
 
 /// A folder in Hugging Face layout, or one with a single GGUF model in it.

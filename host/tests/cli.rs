@@ -84,7 +84,8 @@ fn thoughts_are_shown_beside_the_answer_or_not_at_all() {
             template.replace("'<|assistant|>' }}", "'<|assistant|><think>' }}{# </think> #}").into();
     });
     let ask = |more: &[&str]| {
-        let args = ["chat", "Hello.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
+        let args =
+            ["chat", "Tell me a story about the sea.", "--model", model.argument(), "--greedy", "--max-tokens", "6"];
         run(&[&args[..], more].concat()).done()
     };
     let shown = ask(&["--reasoning", "show"]);
@@ -247,12 +248,17 @@ fn inspect_says_what_a_model_needs() {
 #[test]
 fn a_model_that_cannot_run_is_shown_with_the_reason() {
     let copy = ModelCopy::new().edit("config.json", |config| config["model_type"] = "mamba".into());
-    let report = run(&["inspect", copy.argument(), "--json"]).done().json();
+    let ran = run(&["inspect", copy.argument(), "--json"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let [report, failed] = &ran.json_lines()[..] else { panic!("{}", ran.stdout) };
+    assert_eq!(failed["code"], report["unsupported"]["code"]);
     assert_eq!((&report["architecture"], &report["is_supported"]), (&"mamba".into(), &false.into()));
     assert_eq!(report["unsupported"]["code"], "unknown_architecture");
     assert!(report["parameters"].as_u64().unwrap() > 1000 && report["outlooks"].as_array().unwrap().is_empty());
-    let printed = run(&["inspect", copy.argument()]).done().stdout;
-    assert!(printed.contains("It cannot run here: the architecture \"mamba\" is not known"), "{printed}");
+    let ran = run(&["inspect", copy.argument()]);
+    assert!(ran.code == Some(1) && ran.stdout.contains("It cannot run here."), "{}", ran.stdout);
+    assert!(ran.stderr.contains("error: the architecture \"mamba\" is not known"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: "), "{}", ran.stderr);
 }
 
 #[test]

@@ -195,10 +195,112 @@ fn the_newest_documents_model_is_taken_until_another_is_named() {
     assert_eq!(found(&engine, "Where?").model, BERT);
     let other = SearchDocuments { question: "Where?".into(), results: 2, model: Some("tiny-roberta".into()) };
     let refused = failure(&engine, Request::SearchDocuments(other));
-    assert!(refused.code == FailureCode::InvalidRequest && refused.hint.contains("Add the documents again"));
+    assert!(refused.code == FailureCode::InvalidRequest && refused.hint.contains("hearth documents refresh"));
     let again = AddDocument { content, model: Some("tiny-roberta".into()) };
     assert_eq!(added(&engine, Request::AddDocument(again)).dimensions, 32);
     assert_eq!(found(&engine, "Where?").model, "tiny-roberta");
+}
+
+/// The stages that a request went through.
+fn stages(engine: &EngineHandle, request: Request) -> Vec<DocumentStage> {
+    let stage = |event: &Event| match event {
+        Event::DocumentProgress(progress) => Some(progress.stage),
+        _ => None,
+    };
+    ask(engine, request).iter().filter_map(stage).collect()
+}
+
+#[test]
+fn another_model_embeds_anew_what_is_there_without_its_files() {
+    let data = data();
+    let engine = host(data.path(), &[BERT, "tiny-roberta", "tiny-qwen3-embedding"], false);
+    let with = |model: &str| {
+        Request::SearchDocuments(SearchDocuments {
+            question: "Where did the ship go?".into(),
+            results: 5,
+            model: Some(model.into()),
+        })
+    };
+    let first = added(&engine, text("tale.md", TALE));
+    let second = added(&engine, text("b.txt", &"The sea and the ship. ".repeat(40)));
+    for (model, dimensions) in [("tiny-roberta", 32), ("tiny-qwen3-embedding", 64), (BERT, 60)] {
+        assert_eq!(failure(&engine, with(model)).code, FailureCode::InvalidRequest);
+        let events = ask(&engine, Request::RefreshDocuments { model: Some(model.into()) });
+        let Some((Event::Documents(list), before)) = events.split_last() else { panic!("{events:?}") };
+        let counts: Vec<(u32, u32)> = before
+            .iter()
+            .filter_map(|event| match event {
+                Event::DocumentProgress(DocumentProgress { done_chunks, total_chunks: total @ 1.., .. }) => {
+                    Some((*done_chunks, *total))
+                }
+                _ => None,
+            })
+            .collect();
+        assert!(counts.is_sorted() && counts.last().is_some_and(|(done, total)| done == total), "{counts:?}");
+        let found: Vec<_> = list.documents.iter().map(|one| (one.id, one.name.as_str(), one.dimensions)).collect();
+        assert_eq!(found, [(first.id, "tale.md", dimensions), (second.id, "b.txt", dimensions)]);
+        assert!(list.documents.iter().all(|one| one.model == model && one.chunks > 0));
+        assert_eq!((&list.documents[0].added_at, list.model.as_deref()), (&first.added_at, Some(model)));
+        let Event::Passages(found) = last(&engine, with(model)) else { panic!("it can be searched") };
+        let characters: Vec<char> = TALE.chars().collect();
+        for passage in found.passages.iter().filter(|passage| passage.document == "tale.md") {
+            let range = passage.characters.start as usize..passage.characters.end as usize;
+            assert_eq!(characters[range].iter().collect::<String>(), passage.text);
+        }
+    }
+    // Back at the first model the passages are what they were.
+    let again = list(&engine).documents;
+    assert_eq!(again.iter().map(|one| one.chunks).collect::<Vec<_>>(), [first.chunks, second.chunks]);
+    // Nothing is left to do.
+    let nothing = Request::RefreshDocuments { model: Some(BERT.into()) };
+    assert!(!stages(&engine, nothing).contains(&DocumentStage::Embedding));
+}
+
+#[test]
+fn a_stopped_renewal_keeps_what_is_done_and_goes_on_later() {
+    let data = data();
+    let engine = host(data.path(), &[BERT, "tiny-roberta"], false);
+    for name in ["a.txt", "b.txt"] {
+        added(&engine, text(name, &format!("{name}. {}", "The sea and the ship. ".repeat(40))));
+    }
+    let chunks = list(&engine).documents[0].chunks;
+    let refresh = || Request::RefreshDocuments { model: Some("tiny-roberta".into()) };
+    let (ticket, events) = engine.events(refresh());
+    let mut last_event = None;
+    for event in events {
+        // The first document is done, the second is not.
+        if matches!(event, Event::DocumentProgress(progress) if progress.done_chunks > chunks) {
+            ticket.cancel();
+        }
+        last_event = Some(event);
+    }
+    assert!(matches!(last_event, Some(Event::Failed(failure)) if failure.code == FailureCode::Cancelled));
+    let models: Vec<String> = list(&engine).documents.into_iter().map(|document| document.model).collect();
+    assert_eq!(models, ["tiny-roberta", BERT]);
+    assert!(matches!(last(&engine, refresh()), Event::Documents(list) if list.documents[1].model == "tiny-roberta"));
+}
+
+#[test]
+fn the_embedding_model_makes_room_when_a_chat_model_is_loaded() {
+    let data = data();
+    let engine = host(data.path(), &[BERT], true);
+    added(&engine, text("tale.md", TALE));
+    assert!(!stages(&engine, search("Where?")).contains(&DocumentStage::LoadingModel));
+    let load = Request::Load(LoadRequest { device: DeviceChoice::Cpu, ..LoadRequest::default() });
+    assert!(matches!(last(&engine, load), Event::Loaded(_)));
+    assert!(stages(&engine, search("Where?")).contains(&DocumentStage::LoadingModel));
+    assert!(!found(&engine, "Where did the ship go?").passages.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_no_document() {
+    let data = data();
+    let engine = host(data.path(), &[BERT], true);
+    let path = data.path().join("pipe.txt");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let refused = failure(&engine, add(DocumentContent::Path { path: path.to_str().unwrap().to_owned() }));
+    assert!(refused.code == FailureCode::Io && refused.message.contains("not a file"), "{refused:?}");
 }
 
 #[test]

@@ -190,12 +190,18 @@ fn vectors_of_another_model_are_not_compared_until_they_are_replaced() {
     let refused = library.search(QUESTION, 5, &roberta).unwrap_err();
     let expected = DocumentError::OtherModel { documents: 1, stored: BERT.into(), chosen: ROBERTA.into() };
     assert_eq!(refused, expected);
-    assert!(refused.hint().contains("Add the documents again"));
+    assert!(refused.hint().contains("hearth documents refresh"));
     assert!(add(&mut library, &tale(), &roberta).is_new);
     let documents = library.documents().unwrap();
     assert_eq!((documents.len(), documents[0].dimensions), (1, 32));
-    assert!(!library.search(QUESTION, 5, &roberta).unwrap().is_empty());
+    let by_addition = library.search(QUESTION, 5, &roberta).unwrap();
+    assert!(!by_addition.is_empty());
     assert!(matches!(library.search(QUESTION, 5, &bert), Err(DocumentError::OtherModel { .. })));
+    // To one model and back without the file: the same passages with the same vectors.
+    for (encoder, renewed) in [(&bert, 1), (&roberta, 1), (&roberta, 0)] {
+        assert_eq!(library.refresh(encoder, &mut |_| true), Ok(renewed));
+    }
+    assert_eq!(library.search(QUESTION, 5, &roberta).unwrap(), by_addition);
 }
 
 #[test]
@@ -245,11 +251,24 @@ fn the_command_line_adds_lists_finds_and_removes() {
     let without = documents(&database, &["search", QUESTION]);
     assert!(without.code == Some(1) && without.stderr.contains("no embedding model"), "{}", without.stderr);
     let other = documents(&database, &["search", QUESTION, "--model", &fixture(ROBERTA)]);
-    assert!(other.code == Some(1) && other.stderr.contains("Add the documents again"), "{}", other.stderr);
+    assert!(other.code == Some(1) && other.stderr.contains("hearth documents refresh"), "{}", other.stderr);
+    let refreshed = documents(&database, &["refresh", "--model", &fixture(ROBERTA), "--json"]).done().json();
+    assert_eq!((refreshed["documents"].as_u64(), refreshed["model"].as_str()), (Some(1), Some(ROBERTA)));
+    documents(&database, &["search", QUESTION, "--model", &fixture(ROBERTA)]).done();
     let bad = path("bad.pdf");
     std::fs::write(&bad, b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog >>").unwrap();
     let bad = documents(&database, &["add", &bad, "--model", &model]);
     assert!(bad.code == Some(1) && bad.stderr.contains("cannot be read as PDF"), "{}", bad.stderr);
+    // A place that takes no byte.
+    #[cfg(target_os = "linux")]
+    for place in ["/dev/full", "/proc/library.sqlite"] {
+        let refused = documents(place, &["add", &file, "--model", &model]);
+        assert!(
+            refused.code == Some(1) && refused.stderr.contains("hint: Check the permissions"),
+            "{}",
+            refused.stderr
+        );
+    }
     documents(&database, &["remove", "tale.md"]).done();
     assert_eq!(documents(&database, &["list"]).done().stdout, "");
 }

@@ -72,3 +72,23 @@ fn what_is_missing_is_said_with_its_cure() {
     assert_eq!(too_long.code, Some(1));
     assert!(too_long.stderr.contains("40"), "{}", too_long.stderr);
 }
+
+#[test]
+fn a_decoder_takes_its_last_token_and_an_instruction() {
+    let embed = |model: &str, more: &[&str]| {
+        let model = fixture(model);
+        let args = [&["embed", "--model", &model, "--json", "Where did the ship go?"], more].concat();
+        let lines = run(&args).done().json_lines();
+        // What the folder's 1_Pooling/config.json and the file's own metadata say.
+        assert_eq!(lines[1]["pooling"], "last");
+        vector(&lines[0])
+    };
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let query = embed("tiny-qwen3-embedding", &["--query"]);
+    // The folder says where a text is cut, the file does not.
+    let prompted = embed("tiny-qwen3-embedding.gguf", &["--prompt", "Instruct: Find it\nQuery:", "--context", "40"]);
+    assert!(dot(&query, &prompted) > 0.9999);
+    assert!(dot(&query, &embed("tiny-qwen3-embedding", &[])) < 0.999);
+    let shown = run(&["inspect", &fixture("tiny-qwen3-embedding")]).done().stdout;
+    assert!(shown.contains("turn texts into vectors"), "{shown}");
+}

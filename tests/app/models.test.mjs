@@ -110,8 +110,10 @@ describe('models of a person’s own, in the window', () => {
     assert.match(words, /16\.00 bits each/);
     const fit = await window.run(`() => document.querySelector('[data-testid=model-fit]').dataset.fit`);
     assert.equal(fit, 'fits');
-    // Both figures, before anything is loaded.
-    assert.match(await text('model-fit'), /Fits\.\s+47\.\d MiB are needed, and \d+\.\d GiB are free\./);
+    // Both figures, before anything is loaded: what is needed holds the weights and some beside, a scratch for each
+    // thread of this machine. The bundled model is in use, and would make room.
+    const [, needed] = (await text('model-fit')).match(/Fits\.\s+(\d+\.\d) MiB are needed, and \d+\.\d GiB are free once/);
+    assert.ok(needed > 40 && needed < 100, `${needed} MiB`);
     await window.picture('models');
   });
 
@@ -157,7 +159,7 @@ describe('models of a person’s own, in the window', () => {
 
   test('a model that is too large says so, with both figures, before it loads; and there is a way back', async () => {
     await add(await hugeModel(place, 'huge'), 'huge');
-    assert.match(await text('model-fit'), /Does not fit\.\s+1\d\d\.\d GiB are needed, but \d+\.\d GiB are free\./);
+    assert.match(await text('model-fit'), /Does not fit\.\s+1\d\d\.\d GiB are needed, but \d+\.\d GiB are free once/);
     await window.picture('models-too-large');
     await window.click('model-load');
     await window.status('failed');

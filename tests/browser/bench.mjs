@@ -1,6 +1,7 @@
 // `hearth bench` inside a headless browser: the same engine, the same request, one JSON object to standard output.
 //   node bench.mjs [--shape llama-1b --format Q4_0 | --model NAME] [--device gpu|cpu] [--browser chromium|firefox]
 //                  [--prefill 128,512] [--depth 0,2048] [--decode 64] [--repeat 5] [--warm-start]
+//                  [--threads N] [--without subgroups]
 // HEARTH_CHROMIUM and HEARTH_CHROMIUM_GPU_FLAGS name the browser and its flags, HEARTH_CLI the built `hearth`, and
 // HEARTH_UI the built interface.
 import { readdirSync } from 'node:fs';
@@ -23,6 +24,8 @@ const { values: asked } = parseArgs({
     depth: text,
     decode: text,
     repeat: text,
+    threads: text,
+    without: { ...text, multiple: true, default: [] },
     'warm-start': { type: 'boolean', default: false },
   },
 });
@@ -49,7 +52,8 @@ const browser = asked.browser === 'firefox' ? await openFirefox() : await openCh
 try {
   const page = await browser.newPage();
   await page.goto(`${server.url}/favicon.svg`);
-  await page.evaluate(startEngine, { worker, allowGpu: webgpu, modelBase: '/models' });
+  const threads = number(asked.threads);
+  await page.evaluate(startEngine, { worker, allowGpu: webgpu, modelBase: '/models', threads, without: asked.without });
   const report = await page.evaluate(lastEvent, request);
   if (report.type !== 'benched') throw new Error(`${report.message} (${report.hint})`);
   console.log(JSON.stringify({ browser: `${asked.browser} ${await browser.version()}`, ...report }));

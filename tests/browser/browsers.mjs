@@ -20,8 +20,8 @@ function find(what, named, places) {
   return found;
 }
 
-/** Chromium; without WebGPU unless it is asked for. */
-export function openChromium({ webgpu = false } = {}) {
+/** Chromium; without WebGPU unless it is asked for, and with an empty profile unless there is a folder with one. */
+export function openChromium({ webgpu = false, profile } = {}) {
   const executablePath = find('Chromium', process.env.HEARTH_CHROMIUM, [
     '/usr/bin/chromium',
     '/usr/bin/chromium-browser',
@@ -30,7 +30,8 @@ export function openChromium({ webgpu = false } = {}) {
   ]);
   const gpu = webgpu ? (process.env.HEARTH_CHROMIUM_GPU_FLAGS ?? SOFTWARE_GPU).split(' ') : [];
   // Tests often run as root in a container, where Chromium's sandbox cannot.
-  return chromium.launch({ executablePath, headless: true, args: ['--no-sandbox', ...QUIET, ...gpu] });
+  const options = { executablePath, headless: true, args: ['--no-sandbox', ...QUIET, ...gpu] };
+  return profile === undefined ? chromium.launch(options) : chromium.launchPersistentContext(profile, options);
 }
 
 /** Firefox with WebGPU. */

@@ -157,6 +157,35 @@ for (const scheme of ['light', 'dark']) {
   });
 }
 
+test('documents of one model are prepared for another without their files', async () => {
+  const folders = ['tiny-bert', 'tiny-roberta'].map((name) => [name, join(repository, 'tests/fixtures', name)]);
+  const server = await Server.start({ models: Object.fromEntries(folders) });
+  const page = await Page.open(browser, server.url, { query: '?route=native-cpu' });
+  try {
+    await page.ready('native-cpu');
+    await page.find('documents').click();
+    await page.find('document-files-input').setInputFiles(FILES);
+    await page.find('document').nth(2).waitFor();
+    const models = page.find('document-model');
+    const other = (await models.inputValue()) === 'tiny-bert' ? 'tiny-roberta' : 'tiny-bert';
+    await models.selectOption(other);
+    await page.find('document-strangers').waitFor();
+    assert.match(await page.find('document-strangers').textContent(), /3 of 3 documents have vectors of another model/);
+    assert.deepEqual(await page.barriers(), []);
+    await page.picture('documents-strangers');
+    await page.find('document-renew').click();
+    await page.find('document-strangers').waitFor({ state: 'detached' });
+    await page.find('document-question').fill('What happened to the ship?');
+    await page.find('document-search').click();
+    await page.find('passage').first().waitFor();
+    assert.match(await page.find('document-summary').textContent(), new RegExp(`by ${other} `));
+    assert.deepEqual(page.violations, []);
+  } finally {
+    await page.close();
+    await server.kill();
+  }
+});
+
 test('a host without an embedding model says how it gets one', async () => {
   const server = await Server.start();
   const page = await Page.open(browser, server.url, { query: '?route=native-cpu' });

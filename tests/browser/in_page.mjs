@@ -2,7 +2,7 @@
 // built for the interface, does the work; only the interface itself is left out.
 
 /** Starts the engine's worker and keeps it in `window.engine`. */
-export function startEngine({ worker, allowGpu, modelBase }) {
+export function startEngine({ worker, allowGpu, modelBase, ...more }) {
   const port = new Worker(new URL(worker, location.href), { type: 'module', name: 'hearth-engine' });
   const waiting = new Map();
   let number = 0;
@@ -46,7 +46,7 @@ export function startEngine({ worker, allowGpu, modelBase }) {
       });
     },
   };
-  port.postMessage({ kind: 'open', allowGpu, modelBase: new URL(modelBase, location.href).href });
+  port.postMessage({ kind: 'open', allowGpu, modelBase: new URL(modelBase, location.href).href, ...more });
   return opened;
 }
 

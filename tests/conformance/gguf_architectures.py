@@ -2,12 +2,14 @@
 
     python -m venv venv && venv/bin/pip install -r ../golden/requirements.txt xllamacpp==2026.10.11549
     cargo build --package hearth-tests --example golden_logits
-    venv/bin/python gguf_architectures.py --logits ../../target/debug/examples/golden_logits [NAME ...]
+    venv/bin/python gguf_architectures.py --logits ../../target/debug/examples/golden_logits [--fuse] [NAME ...]
 
 For each model: the engine reads the file and computes the logits of `../golden/<name>.safetensors`, which must agree as
 they do for safetensors; and llama.cpp reads the same file, and the log-probabilities of its likeliest tokens must agree
 too, which shows that the file says what llama.cpp understands. What a GGUF cannot say is left out of the comparison:
-see `WITHIN`.
+see `WITHIN`. With `--fuse` query, key and value lie in one tensor, as the converter's `--fuse-qkv` writes them and
+llama.cpp reads them of any architecture; and for the engine gate and up of all experts lie in another, as
+`--fuse-gate-up-exps` writes them, which llama.cpp does not read of these architectures.
 
 The keys, the permuted rows and the norms that hold 1 + w follow llama.cpp's convert_hf_to_gguf.py. The files are not
 committed: each is as large as the model. Smaller ones are, see `../fixtures/architectures.py`.
@@ -41,7 +43,7 @@ NATS = 0.02
 NAMES = {
     "llama": ("llama", True), "mistral": ("llama", True), "smollm3": ("smollm3", True), "granite": ("granite", True),
     "qwen2": ("qwen2", False), "qwen3": ("qwen3", False), "qwen3_moe": ("qwen3moe", False), "phi3": ("phi3", False),
-    "gemma2": ("gemma2", False), "gemma3_text": ("gemma3", False), "olmo2": ("olmo2", False),
+    "gemma": ("gemma", False), "gemma2": ("gemma2", False), "gemma3_text": ("gemma3", False), "olmo2": ("olmo2", False),
     "olmo3": ("olmo2", False), "olmoe": ("olmoe", False),
 }
 
@@ -149,7 +151,19 @@ def tensors(config, state):
         yield names.get_name(name, try_suffixes=(".weight",)), stacked
 
 
-def export(folder, out, kind=gguf.GGMLQuantizationType.F32):
+def fused(tensors, with_experts):
+    """The same numbers, with those stacked that may lie in one tensor."""
+    tensors = dict(tensors)
+    for name in [name for name in tensors if ".attn_q." in name]:
+        parts = [tensors.pop(name.replace(".attn_q.", f".attn_{part}.")) for part in "qkv"]
+        tensors[name.replace(".attn_q.", ".attn_qkv.")] = np.concatenate(parts)
+    for name in [name for name in tensors if with_experts and ".ffn_gate_exps." in name]:
+        parts = [tensors.pop(name), tensors.pop(name.replace("gate", "up"))]
+        tensors[name.replace("gate", "gate_up")] = np.concatenate(parts, axis=1)
+    return tensors.items()
+
+
+def export(folder, out, kind=gguf.GGMLQuantizationType.F32, fuse=False, fuse_experts=False):
     """Writes the GGUF file. With F32 llama.cpp rounds least: in other formats it rounds the activations too."""
     config, state = load(folder)
     writer = gguf.GGUFWriter(out, NAMES[config["model_type"]][0])
@@ -160,7 +174,8 @@ def export(folder, out, kind=gguf.GGMLQuantizationType.F32):
     factors = add_rope(writer, config)
     add_rest(writer, config)
     add_tokenizer(writer, folder, config["vocab_size"])
-    for name, weights in [*factors.items(), *tensors(config, state)]:
+    named = tensors(config, state)
+    for name, weights in [*factors.items(), *(fused(named, fuse_experts) if fuse else named)]:
         stored, stored_kind = encode(weights, kind)
         writer.add_tensor(name, stored, raw_dtype=stored_kind)
     writer.write_header_to_file()
@@ -202,17 +217,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--logits", required=True)
+    parser.add_argument("--fuse", action="store_true")
     args = parser.parse_args()
     complaints = []
     with tempfile.TemporaryDirectory() as temporary:
         for name in args.names or sorted(folder.name for folder in MODELS.iterdir() if folder.is_dir()):
             path = Path(temporary) / f"{name}.gguf"
-            export(MODELS / name, path)
+            export(MODELS / name, path, fuse=args.fuse, fuse_experts=args.fuse)
             done = subprocess.run(
                 [args.logits, str(path), name, str(WITHIN.get(name, 1 << 20))], capture_output=True, text=True, check=False)
             print(done.stdout, end="", flush=True)
             if done.returncode != 0:
                 complaints.append(f"{name}: {done.stderr}")
+            if args.fuse:
+                export(MODELS / name, path, fuse=True)
             complaints += compare_llama_cpp(path, name)
     sys.exit("\n".join(["", *complaints]) if complaints else 0)
 

@@ -9,12 +9,13 @@ put into a GGUF file by gguf-py. First llama.cpp's own decoder (`to_float`) and 
 are equal to the last bit, must agree on every block. Then both programs continue the prompts of `../cases/hearth-
 tiny.json` greedily, as in `llama_cpp.py`, and the agreement of each type is printed.
 
-llama.cpp is asked twice. In a file of the same numbers as F32, which gguf-py decodes, it computes as Hearth does:
-there every token must be the same, but for ties within `EXACT_NATS`. In the quantized file it rounds the activations
-to 8 bits, which Hearth does not, and a model of this size in a few bits is often undecided: there nothing is
-demanded, but where the programs part, the gap is printed that llama.cpp sees between the two tokens, and what follows
-is not compared. The types that cannot do without an importance matrix get one in which every column weighs the same;
-the others none.
+llama.cpp is asked twice. In a file of the same numbers as F32, which gguf-py decodes, it computes without any rounding of
+activations. Hearth's CPU does so for the types whose rows it cannot interleave: there every token must be the same, but
+for ties within `EXACT_NATS`. For the others it rounds activations to 8 bits, and a model of this size in a few bits is
+often undecided: there ties within `ROUNDED_NATS` are allowed. In the quantized file llama.cpp rounds too, in its own way:
+there nothing is demanded, but where the programs part, the gap is printed that llama.cpp sees between the two tokens, and
+what follows is not compared. The types that cannot do without an importance matrix get one in which every column weighs
+the same; the others none.
 """
 
 import argparse
@@ -35,11 +36,15 @@ import llama_cpp
 # How much likelier llama.cpp may find its own token with the same numbers in F32. Its own answer changes by 0.003 nats
 # when it reads a text in one batch instead of token by token.
 EXACT_NATS = 0.005
+# The same where Hearth rounds activations. Seen are up to 0.18, and up to 0.16 between Hearth and a llama.cpp that rounds.
+ROUNDED_NATS = 0.25
 TYPES = [
     Type.Q8_0, Type.Q4_0, Type.Q4_1, Type.Q5_0, Type.Q5_1, Type.Q2_K, Type.Q3_K, Type.Q4_K, Type.Q5_K, Type.Q6_K,
     Type.IQ4_NL, Type.IQ4_XS, Type.IQ3_S, Type.IQ3_XXS, Type.IQ2_S, Type.IQ2_XS, Type.IQ2_XXS, Type.TQ1_0,
     Type.TQ2_0, Type.MXFP4,
 ]
+# Those that meet activations in F32.
+UNROUNDED = [Type.IQ3_S, Type.IQ3_XXS, Type.IQ2_S, Type.IQ2_XS, Type.IQ2_XXS, Type.TQ1_0]
 
 ggml = ctypes.CDLL(library.__file__)
 FLOATS = ctypes.POINTER(ctypes.c_float)
@@ -157,7 +162,8 @@ def compare(kind, folder, args, cases):
         del llama
     exact, rounded = agreements
     print(f"| {kind.name} | {differ} | {exact} | {rounded} |", flush=True)
-    return differ == 0 and all(gap < EXACT_NATS for gap in exact.gaps)
+    limit = EXACT_NATS if kind in UNROUNDED else ROUNDED_NATS
+    return differ == 0 and all(gap < limit for gap in exact.gaps)
 
 
 def main():

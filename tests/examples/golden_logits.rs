@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use hearth_engine::{
     decode::{Session, SessionOptions},
-    device::{CpuDevice, Device, Serial},
+    device::{CpuDevice, Device, Serial, SimdLevel},
     file::{MemoryFolder, open_model},
 };
 use hearth_tests::{files::golden, numbers::kl_divergence};
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         let opened = pollster::block_on(open_model(&folder, Some("model.gguf"))).expect("it is a model");
         // As long as the prompt, so that a rope with two sets of factors takes the one that the reference took.
         let options = SessionOptions { context_tokens: golden.ids.len() as u32, scoring: true };
-        let device = Device::Cpu(CpuDevice::new(std::sync::Arc::new(Serial)));
+        let device = Device::Cpu(CpuDevice::with_simd(std::sync::Arc::new(Serial), SimdLevel::detect()));
         let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).expect("loads");
         let found = pollster::block_on(session.logits(&golden.ids)).expect("it runs");
         let vocab = found.len() / golden.ids.len();

@@ -6,7 +6,10 @@ use std::{
 };
 
 use hearth_engine::{
-    device::{CpuDevice, Device, GpuDevice, GpuOptions, Serial, UPLOAD_ROWS, Workers, cpu::SimdLevel},
+    device::{
+        AttentionKind, CpuDevice, Device, GpuDevice, GpuOptions, MatmulKind, Serial, UPLOAD_ROWS, Workers,
+        cpu::SimdLevel,
+    },
     plan::{Program, TensorKind},
     protocol::AdapterReport,
     quant::GpuLayout,
@@ -25,6 +28,8 @@ pub enum Candidate {
         subgroups: bool,
         /// Whether its binding limit is made so small that matrices must be split.
         split: bool,
+        /// Whether one dispatch may do the work of several commands.
+        fused: bool,
     },
 }
 
@@ -32,11 +37,12 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu(level, threads) => write!(f, "CPU {} with {threads} threads", level.name()),
-            Self::Gpu { adapter, subgroups, split } => {
+            Self::Gpu { adapter, subgroups, split, fused } => {
                 let name = &adapters()[*adapter].name;
+                let fused = if *fused { "" } else { ", nothing fused" };
                 let subgroups = if *subgroups { "with" } else { "without" };
                 let split = if *split { ", matrices split" } else { "" };
-                write!(f, "{name} {subgroups} subgroups{split}")
+                write!(f, "{name} {subgroups} subgroups{split}{fused}")
             }
         }
     }
@@ -57,11 +63,13 @@ impl Candidate {
     pub fn gpus() -> Vec<Self> {
         let mut all = Vec::new();
         for (adapter, report) in adapters().iter().enumerate() {
-            if report.features.iter().any(|feature| feature == "subgroups") {
-                all.push(Self::Gpu { adapter, subgroups: true, split: false });
+            let has_subgroups = report.features.iter().any(|feature| feature == "subgroups");
+            if has_subgroups {
+                all.push(Self::Gpu { adapter, subgroups: true, split: false, fused: true });
             }
-            all.push(Self::Gpu { adapter, subgroups: false, split: false });
-            all.push(Self::Gpu { adapter, subgroups: false, split: true });
+            all.push(Self::Gpu { adapter, subgroups: false, split: false, fused: true });
+            all.push(Self::Gpu { adapter, subgroups: false, split: true, fused: true });
+            all.push(Self::Gpu { adapter, subgroups: has_subgroups, split: false, fused: false });
         }
         all
     }
@@ -89,8 +97,19 @@ impl Candidate {
         match *self {
             Self::Cpu(level, 1) => Device::Cpu(CpuDevice::with_simd(Arc::new(Serial), level)),
             Self::Cpu(level, threads) => Device::Cpu(CpuDevice::with_simd(Arc::new(Threads(threads)), level)),
-            Self::Gpu { adapter, subgroups, .. } => {
-                let options = GpuOptions { adapter: Some(adapter), subgroups: Some(subgroups), max_binding_bytes };
+            Self::Gpu { adapter, subgroups, fused, .. } => {
+                let options = GpuOptions {
+                    adapter: Some(adapter),
+                    subgroups: Some(subgroups),
+                    max_binding_bytes,
+                    fused: Some(fused),
+                    // Each way of reading has a candidate.
+                    wide: Some(subgroups),
+                    // What is as exact as the twins; `prefill_kernels` and `prefill_models` see to the other ways.
+                    matmul: Some(MatmulKind::Plain),
+                    attention: Some(if fused { AttentionKind::Tiled } else { AttentionKind::Plain }),
+                    ..GpuOptions::default()
+                };
                 Device::Gpu(pollster::block_on(GpuDevice::open(&options)).expect("it was found before"))
             }
         }

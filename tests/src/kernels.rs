@@ -68,6 +68,11 @@ impl KernelCase {
         id
     }
 
+    /// A tensor that only lives between commands.
+    pub fn scratch(&mut self, columns: u32) -> TensorId {
+        self.program.declare("scratch", TensorKind::Scratch, 1, columns.into())
+    }
+
     /// The tensor of the step's token numbers.
     pub fn tokens(&mut self, tokens_max: u32) -> TensorId {
         self.program.declare("token ids", TensorKind::Tokens, 1, tokens_max.into())
@@ -80,6 +85,11 @@ impl KernelCase {
 
     /// Runs it, and reads all of a tensor.
     fn run(&self, device: &mut Device, out: TensorId) -> hearth_engine::Result<Vec<f32>> {
+        Ok(self.run_all(device, &[out])?.swap_remove(0))
+    }
+
+    /// Runs it, and reads all of several tensors.
+    pub fn run_all(&self, device: &mut Device, outs: &[TensorId]) -> hearth_engine::Result<Vec<Vec<f32>>> {
         pollster::block_on(async {
             device.prepare(&self.program).await?;
             for (id, bytes) in &self.weights {
@@ -94,7 +104,11 @@ impl KernelCase {
                 device.write(*id, 0, numbers)?;
             }
             device.run(0, self.step, &self.ids)?;
-            device.read(out, 0..self.program.tensor(out).elements()).await
+            let mut all = Vec::new();
+            for out in outs {
+                all.push(device.read(*out, 0..self.program.tensor(*out).elements()).await?);
+            }
+            Ok(all)
         })
     }
 }

@@ -3,6 +3,7 @@
 pub mod blocks;
 pub mod devices;
 pub mod files;
+pub mod gguf;
 pub mod kernels;
 pub mod numbers;
 pub mod platform;

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use hearth_engine::{
     Error,
     decode::Embedder,
-    model::{Encoder, EncoderConfig},
+    file::GgufValue,
+    model::{EmbedderConfig, Model, ModelConfig},
     protocol::{DeviceChoice, EmbedRequest, Event, FailureCode, ModelTask, Pooling, Request},
     text::Tokenizer,
 };
 use hearth_tests::{
     devices::Candidate,
     files::read,
+    gguf::Gguf,
     platform::{Host, complete, last},
     sessions::open,
 };
@@ -19,13 +21,16 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 
 /// Models, and whose cases and vectors they share.
-const MODELS: [(&str, &str); 3] = [
+const MODELS: [(&str, &str); 6] = [
     ("tests/fixtures/tiny-bert", "tiny-bert"),
     ("tests/fixtures/tiny-bert.gguf", "tiny-bert"),
     ("tests/fixtures/tiny-roberta", "tiny-roberta"),
+    ("tests/fixtures/tiny-qwen3-embedding", "tiny-qwen3-embedding"),
+    ("tests/fixtures/tiny-qwen3-embedding.gguf", "tiny-qwen3-embedding"),
+    ("tests/fixtures/tiny-gte-qwen2", "tiny-gte-qwen2"),
 ];
 const POOLINGS: [(&str, Pooling); 3] = [("mean", Pooling::Mean), ("cls", Pooling::Cls), ("last", Pooling::Last)];
-/// What `tests/golden/encoder.py` cut at.
+/// What `tests/golden/encoder.py` and `decoder_embedder.py` cut at.
 const TOKENS_MAX: u32 = 40;
 /// The least cosine of a vector and the reference's.
 const COSINE: f64 = 0.9999;
@@ -40,8 +45,11 @@ struct Case {
 }
 
 fn cases(name: &str) -> BTreeMap<String, Case> {
-    let mut all: BTreeMap<String, BTreeMap<String, Case>> =
-        serde_json::from_slice(&read("tests/cases/encoders.json")).expect("the cases are sound");
+    let file = |file: &str| -> BTreeMap<String, BTreeMap<String, Case>> {
+        serde_json::from_slice(&read(&format!("tests/cases/{file}.json"))).expect("the cases are sound")
+    };
+    let mut all = file("encoders");
+    all.append(&mut file("decoder_embedders"));
     all.remove(name).expect("it has cases")
 }
 
@@ -68,8 +76,8 @@ fn relative(found: &[f32], expected: &[f32]) -> f64 {
 fn check_vectors(candidates: &[Candidate]) {
     for (path, name) in MODELS {
         let (opened, cases, goldens) = (open(path), cases(name), goldens(name));
-        let config = EncoderConfig::find(&opened.documents).unwrap().expect("it is an encoder");
-        let model = Encoder::record(config, &opened.catalog, TOKENS_MAX).unwrap();
+        let config = EmbedderConfig::find(&opened).unwrap().expect("it makes vectors");
+        let model = config.record(&opened.catalog, TOKENS_MAX).unwrap();
         for candidate in candidates {
             let device = candidate.open(&model.program);
             let mut progress = |_| Ok(());
@@ -104,8 +112,8 @@ fn vectors_agree_on_every_gpu() {
 
 #[test]
 fn texts_become_the_same_tokens_and_are_cut_at_the_same_place() {
-    // The folders: a GGUF's own vocabulary is read elsewhere.
-    for (path, name) in MODELS.into_iter().filter(|(path, _)| !path.ends_with(".gguf")) {
+    // BERT's folder: a GGUF's own vocabulary is read elsewhere.
+    for (path, name) in MODELS.into_iter().filter(|(path, _)| !path.ends_with("bert.gguf")) {
         let tokenizer = Tokenizer::from_documents(&open(path).documents).unwrap();
         for (text, case) in cases(name) {
             let sequence = tokenizer.encode_sequence(&case.text, TOKENS_MAX as usize).unwrap();
@@ -162,4 +170,50 @@ fn a_model_that_is_asked_for_the_other_task_says_which_one_to_load() {
     assert_eq!(code(last(encoder.ask(Request::Embed(none)))).code, FailureCode::InvalidRequest);
     let long = EmbedRequest { texts: vec!["sea ".repeat(200)], truncate: Some(false), ..EmbedRequest::default() };
     assert_eq!(code(last(encoder.ask(Request::Embed(long)))).code, FailureCode::InvalidRequest);
+}
+
+#[test]
+fn a_decoder_that_sees_the_whole_text_writes_none_and_says_so() {
+    let opened = open("tests/fixtures/tiny-gte-qwen2");
+    let config = ModelConfig::read(&opened.documents).unwrap();
+    assert!(!config.causal);
+    let refused = Model::record(config, &opened.catalog, 16, false).map(|_| ());
+    assert!(matches!(refused, Err(Error::BadConfig { field, .. }) if field == "is_causal"));
+    let mut windowed = ModelConfig::read(&opened.documents).unwrap();
+    windowed.layer_kinds[1].window = 8;
+    let refused = EmbedderConfig::Decoder(Box::new(windowed)).record(&opened.catalog, 16).map(|_| ());
+    assert!(matches!(refused, Err(Error::BadConfig { field, .. }) if field == "sliding_window"));
+    let host = Host::with_model("tests/fixtures/tiny-gte-qwen2", DeviceChoice::Cpu, None);
+    let failed = last(host.ask(complete("Once", Some(1), hearth_engine::protocol::Sampling::greedy())));
+    assert!(matches!(failed, Event::Failed(failure) if failure.code == FailureCode::WrongTask));
+}
+
+/// What the person asks for stands before each text, and so do the words of the model's own.
+#[test]
+fn an_instruction_stands_before_each_text() {
+    let path = "tests/fixtures/tiny-qwen3-embedding.gguf";
+    let host = Host::with_model(path, DeviceChoice::Cpu, Some(TOKENS_MAX));
+    let cases = cases("tiny-qwen3-embedding");
+    let (question, whole) = (&cases["question"], &cases["query"]);
+    let prompt = whole.text.strip_suffix(&question.text).expect("the instruction stands before the question");
+    let request =
+        EmbedRequest { texts: vec![question.text.clone()], prompt: Some(prompt.to_owned()), ..EmbedRequest::default() };
+    let events = host.ask(Request::Embed(request));
+    let [Event::Embedding(embedding), Event::Embedded(done)] = &events[..] else { panic!("{events:?}") };
+    // The GGUF says so.
+    assert_eq!(done.pooling, Pooling::Last);
+    assert_eq!(embedding.tokens as usize, whole.ids.len());
+    assert!(cosine(&embedding.vector, &goldens("tiny-qwen3-embedding")["query.last"]) >= COSINE);
+}
+
+/// A GGUF that leaves the pooling open, or ranks, is there to be asked in words.
+#[test]
+fn a_gguf_without_a_pooling_writes() {
+    let with = |kind: Option<u32>| {
+        let mut file = Gguf::read("tests/fixtures/tiny-qwen3-embedding.gguf");
+        file.metadata.insert("qwen3.pooling_type", GgufValue::U32(kind.unwrap_or(0)));
+        EmbedderConfig::find(&file.open()).unwrap().is_some()
+    };
+    assert_eq!([Some(1), Some(2), Some(3), Some(4), None].map(with), [true, true, true, false, false]);
+    assert_eq!(EmbedderConfig::find(&open("tests/fixtures/architectures/qwen3.gguf")).unwrap(), None);
 }

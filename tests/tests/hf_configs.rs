@@ -6,6 +6,7 @@ use hearth_engine::{
     file::Documents,
     model::{ModelConfig, RopeScaling},
 };
+use hearth_tests::sessions::open;
 use serde_json::{Value, json};
 
 fn read(model_type: &str, more: Value) -> Result<ModelConfig, Error> {
@@ -16,15 +17,10 @@ fn read(model_type: &str, more: Value) -> Result<ModelConfig, Error> {
     });
     let fields = config.as_object_mut().unwrap();
     fields.extend(more.as_object().unwrap().clone());
-    ModelConfig::read(&Documents::HuggingFace {
-        config: config.to_string(),
-        tokenizer: None,
-        tokenizer_model: None,
-        tokenizer_config: None,
-        generation_config: None,
-        special_tokens_map: None,
-        chat_template: None,
-    })
+    let mut documents = open("tests/fixtures/tiny-llama").documents;
+    let Documents::HuggingFace { config: text, .. } = &mut documents else { panic!("it is a folder") };
+    *text = config.to_string();
+    ModelConfig::read(&documents)
 }
 
 /// The bases of the ropes: of layers without a window, and of those with one if that is another.
@@ -38,6 +34,7 @@ fn a_rope_without_a_base_has_that_of_its_architecture() {
         ("qwen3", &[1e4]),
         ("qwen3_moe", &[1e4]),
         ("olmoe", &[1e4]),
+        ("gemma", &[1e4]),
         ("gemma2", &[1e4]),
         ("gemma3_text", &[1e6, 1e4]),
         ("phi3", &[1e4]),
@@ -67,6 +64,20 @@ fn caps_that_are_left_out_are_those_of_the_architecture() {
     assert_eq!(caps("gemma2", json!({"attn_logit_softcapping": null, "final_logit_softcapping": null})), [0.0, 0.0]);
     assert_eq!(caps("gemma3_text", json!({})), [0.0, 0.0]);
     assert_eq!(caps("llama", json!({})), [0.0, 0.0]);
+}
+
+/// The first Gemma was published with the word for the exact form and means the one with tanh; its successors say it
+/// in a field of their own.
+#[test]
+fn an_activation_of_another_form_is_refused_but_for_a_word_that_was_published() {
+    let activation = |model_type, field: &str, word: &str| read(model_type, json!({field: word})).map(|_| ());
+    for model_type in ["gemma", "gemma2", "gemma3_text"] {
+        assert_eq!(activation(model_type, "hidden_act", "gelu"), Ok(()), "{model_type}");
+        assert_eq!(activation(model_type, "hidden_activation", "gelu_pytorch_tanh"), Ok(()), "{model_type}");
+        assert!(activation(model_type, "hidden_activation", "gelu").is_err(), "{model_type}");
+        assert!(activation(model_type, "hidden_act", "silu").is_err(), "{model_type}");
+    }
+    assert!(activation("llama", "hidden_act", "gelu").is_err());
 }
 
 /// Which layers have a window follows from other fields where no list says it.

@@ -1,24 +1,30 @@
 //! What is said of a model before anything of it is loaded, and that a load takes what was said.
 
+use std::sync::Arc;
+
 use hearth_engine::{
+    decode::{Session, SessionOptions},
+    device::{CPU_PREFILL_TOKENS, CpuDevice, Device, Serial, cpu::activation_bytes},
     file::{GgufMetadata, GgufTensor, GgufValue, MemoryFolder, write_gguf},
     memory::{Planner, plan_context},
-    model::{Encoder, EncoderConfig, Model, ModelConfig},
+    model::{EmbedderConfig, Model, ModelConfig},
     plan::{Program, Slots, TensorKind},
     protocol::{
         DeviceChoice, Event, FailureCode, Fit, InspectRequest, Layout, MemoryPlan, ModelReport, ModelTask, Outlook,
         Request,
     },
     tensor::Format,
+    text::Tokenizer,
 };
 use hearth_tests::{
     files::{model, read},
     platform::{Host, last},
-    sessions::open,
+    sessions::{greedy, open},
 };
 
 const TINY: &str = "tests/fixtures/tiny-llama";
 const GGUF: &str = "tests/fixtures/tiny-llama-q8_0.gguf";
+const GGUF_NAME: &str = "tiny-llama-q8_0.gguf";
 
 fn inspect_with(host: &Host, model: &str, context_tokens: Option<u32>) -> Event {
     let request = InspectRequest { model: model.into(), context_tokens, tensors: true };
@@ -116,17 +122,50 @@ fn a_plan_is_what_the_recorded_program_takes() {
 }
 
 #[test]
-fn an_encoder_is_described_and_planned_for_like_a_decoder() {
-    for path in ["tests/fixtures/tiny-bert", "tests/fixtures/tiny-roberta"] {
+fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
+    for path in [GGUF, "tests/fixtures/tiny-llama-q4_0.gguf", "tests/fixtures/tiny-llama-bf16.gguf"] {
+        let opened = open(path);
+        let config = ModelConfig::read(&opened.documents).unwrap();
+        // What is said before a device is chosen is the most that any device takes, which is a GPU with larger batches.
+        let most = plan(&inspect(path), 192).memory;
+        let memory = Planner::new(&config, &opened.catalog, false).with_batches(CPU_PREFILL_TOKENS).plan(192).unwrap();
+        assert!(memory.total_bytes <= most.total_bytes, "{path}");
+        let model = Model::record_batches(config, &opened.catalog, 192, false, CPU_PREFILL_TOKENS).unwrap();
+        let program = model.program;
+        let activations_bytes = activation_bytes(&program);
+        assert_eq!(activations_bytes > 0, !path.contains("bf16"), "{path}");
+        assert_eq!(memory.scratch_bytes, Slots::assign(&program).bytes() + activations_bytes, "{path}");
+        let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
+        let options = SessionOptions { context_tokens: 192, scoring: false };
+        let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).unwrap();
+        let before = session.device().allocated_bytes();
+        // Rows are padded to groups of sixteen, and tensors to cache lines; what is read back lies outside.
+        assert!(before.abs_diff(memory.total_bytes) <= memory.total_bytes / 20, "{path}: {before}, {memory:?}");
+        let ids: Vec<u32> = (0..150).map(|id| id % 100).collect();
+        let tokenizer = Tokenizer::from_documents(&opened.documents).unwrap();
+        greedy(&mut session, &tokenizer, &ids, 8).unwrap();
+        assert_eq!(session.device().allocated_bytes(), before, "{path}");
+    }
+}
+
+#[test]
+fn what_makes_vectors_is_described_and_planned_for_like_what_writes() {
+    for path in [
+        "tests/fixtures/tiny-bert",
+        "tests/fixtures/tiny-roberta",
+        "tests/fixtures/tiny-qwen3-embedding",
+        "tests/fixtures/tiny-qwen3-embedding.gguf",
+        "tests/fixtures/tiny-gte-qwen2",
+    ] {
         let found = inspect(path);
         assert_eq!((found.tasks.as_slice(), &found.unsupported), ([ModelTask::Embed].as_slice(), &None), "{path}");
         let opened = open(path);
-        let config = EncoderConfig::find(&opened.documents).unwrap().expect("it is an encoder");
+        let config = EmbedderConfig::find(&opened).unwrap().expect("it makes vectors");
         assert!(!found.outlooks.is_empty());
         for Outlook { memory, .. } in &found.outlooks {
-            let model = Encoder::record(config.clone(), &opened.catalog, memory.context_tokens).unwrap();
+            let model = config.record(&opened.catalog, memory.context_tokens).unwrap();
             let on_device = model.device_bytes();
-            let read_back = u64::from(config.hidden) * u64::from(memory.context_tokens) * 4;
+            let read_back = u64::from(model.hidden) * u64::from(memory.context_tokens) * 4;
             assert_eq!((memory.total_bytes, memory.cache_bytes), (on_device + read_back, 0), "{path}");
         }
         let context = found.context_tokens.unwrap();
@@ -140,6 +179,28 @@ fn an_encoder_is_described_and_planned_for_like_a_decoder() {
             matches!(host.load(path, DeviceChoice::Cpu, Some(context)), Event::Loaded(loaded) if loaded.tasks == found.tasks)
         );
     }
+}
+
+/// A machine that can hold one model, but not two, can hold another in place of the one.
+#[test]
+fn the_model_in_use_makes_room_for_the_one_that_is_looked_at() {
+    let host = host_with(TINY, 0);
+    let (folder, file) = model(GGUF);
+    host.platform.add(GGUF, folder, file.as_deref());
+    let needed = plan(&report(inspect_with(&host, GGUF, Some(64))), 64).memory.total_bytes;
+    let Event::Loaded(loaded) = host.load(TINY, DeviceChoice::Cpu, Some(64)) else { panic!("it is sound") };
+    let free = needed - 1;
+    host.platform.available_bytes.set(free);
+    let found = report(inspect_with(&host, GGUF, Some(64)));
+    let cpu = &plan(&found, 64).cpu;
+    assert_eq!((cpu.fit, cpu.freed_bytes), (Fit::Fits, loaded.weights_bytes));
+    assert_eq!(cpu.available_bytes, free + loaded.weights_bytes);
+    assert!(cpu.reason.contains("once the model in use has made room"), "{}", cpu.reason);
+    assert!(matches!(host.ask(Request::Unload).last(), Some(Event::Unloaded)));
+    let found = report(inspect_with(&host, GGUF, Some(64)));
+    let cpu = &plan(&found, 64).cpu;
+    assert_eq!((cpu.fit, cpu.freed_bytes, cpu.available_bytes), (Fit::TooLarge, 0, free));
+    assert!(!cpu.reason.contains("made room"), "{}", cpu.reason);
 }
 
 #[test]
@@ -264,16 +325,21 @@ fn what_a_gguf_says_of_itself_is_told() {
 #[test]
 fn the_parts_of_a_split_model_run_like_the_whole() {
     let part = |number: u32| format!("tiny-llama-split-{number:05}-of-00003.gguf");
-    let folder = (1..=3).fold(MemoryFolder::new("split"), |folder, number| {
+    let parts = (1..=3).fold(MemoryFolder::new("split"), |folder, number| {
         folder.with(&part(number), read(&format!("tests/fixtures/{}", part(number))))
     });
-    let host = Host::default();
-    host.platform.add("split", folder, Some(&part(2)));
-    assert!(matches!(host.load("split", DeviceChoice::Cpu, None), Event::Loaded(_)));
-    let case = &hearth_tests::files::fixture_cases()["tiny-llama-q8_0"]["short"];
-    let greedy = hearth_engine::protocol::Sampling::greedy();
-    let events = host.complete(&case.text, Some(case.greedy.len() as u32), greedy);
-    assert_eq!(hearth_tests::platform::ids(&events), case.greedy);
+    let whole = MemoryFolder::new("whole").with(GGUF_NAME, read(GGUF));
+    let answer = |folder: MemoryFolder, file: &str| {
+        let host = Host::default();
+        host.platform.add("model", folder, Some(file));
+        assert!(matches!(host.load("model", DeviceChoice::Cpu, None), Event::Loaded(_)));
+        let case = &hearth_tests::files::fixture_cases()["tiny-llama-q8_0"]["short"];
+        let greedy = hearth_engine::protocol::Sampling::greedy();
+        hearth_tests::platform::ids(&host.complete(&case.text, Some(case.greedy.len() as u32), greedy))
+    };
+    let ids = answer(parts, &part(2));
+    assert!(ids.len() > 1);
+    assert_eq!(ids, answer(whole, GGUF_NAME));
 }
 
 #[test]

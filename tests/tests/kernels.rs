@@ -330,7 +330,7 @@ fn add_bias() {
         let mut case = KernelCase::new(format!("add_bias {columns} by {tokens}"), step);
         let (bias, biases) = case.numbers(1, columns);
         let (x, before) = case.numbers(37, columns);
-        let command = AddBias { bias, x, params: add_bias::Params { columns } };
+        let command = AddBias { bias, x, params: add_bias::Params { columns, single: 0 } };
         let mut twin = before.clone();
         command.twin(step, &biases, &mut twin);
         let mut reference = doubles(&before);

@@ -11,7 +11,7 @@ use crate::{
     decode::{Session, Sink},
     device::{Device, MemoryProbe, Timed, Traffic},
     file::BoxedFuture,
-    model::{PREFILL_TOKENS_MAX, PlanIndex},
+    model::PlanIndex,
     protocol::{BenchStage, Benching, DecodeResult, Loading, PrefillResult, Spread},
 };
 
@@ -29,8 +29,8 @@ pub trait Host {
     fn progress(&mut self, progress: Benching);
 }
 
-/// How much memory a probe moves at most: no cache holds half of it, and no machine that holds a model is short of it.
-const PROBE_BYTES_MAX: u64 = 512 << 20;
+/// How much memory a probe moves at most, and twice that it takes: more than caches hold, and less than models take.
+const PROBE_BYTES_MAX: u64 = 256 << 20;
 /// And at least.
 const PROBE_BYTES_MIN: u64 = 4 << 20;
 /// A measurement of memory takes at least so long, so that starting it does not count.
@@ -38,8 +38,7 @@ const PROBE_MS_MIN: f64 = 20.0;
 const PROBE_ROUNDS_MAX: u32 = 64;
 const PROBE_SAMPLES: usize = 5;
 
-/// Of the runs that are not counted.
-const WARM_UP_PREFILL_TOKENS: u32 = PREFILL_TOKENS_MAX;
+/// Of a run that is not counted, which reads no more than one batch of a prompt.
 const WARM_UP_DECODE_TOKENS: u32 = 8;
 
 /// Steps whose times are taken apart.
@@ -174,7 +173,7 @@ impl<'a> Runner<'a> {
     async fn once(&mut self, session: &mut Session, case: Case, decode_tokens: u32, is_short: bool) -> Result<f64> {
         session.clear();
         if case.stage == BenchStage::Prefill {
-            let tokens = if is_short { case.tokens.min(WARM_UP_PREFILL_TOKENS) } else { case.tokens };
+            let tokens = if is_short { case.tokens.min(session.prefill_tokens()) } else { case.tokens };
             let ids = self.ids(session, tokens);
             let times = self.run_on(session, &ids, 1).await?;
             return Ok(per_second(tokens.into(), times[1] - times[0]));
@@ -204,7 +203,7 @@ impl<'a> Runner<'a> {
             let (depth, tokens) = match case.stage {
                 BenchStage::Decode => (case.tokens, 1),
                 // Every batch of a prompt is alike but for its depth, so one stands for all.
-                _ if Some(case.tokens) == longest => (0, case.tokens.min(PREFILL_TOKENS_MAX)),
+                _ if Some(case.tokens) == longest => (0, case.tokens.min(session.prefill_tokens())),
                 _ => {
                     self.plan.done += 1;
                     continue;

@@ -1,16 +1,7 @@
-//! An encoder on a device, and from the vectors of a text's tokens to one of the text.
+//! An encoder, or a decoder without its head, on a device, and from the vectors of a text's tokens to one of the text.
 
-use super::{LoadProgress, session::pieces};
-use crate::{
-    Error, Result,
-    device::Device,
-    file::{Catalog, TensorInfo},
-    kernel::Step,
-    model::{Encoder, EncoderConfig, EncoderInit},
-    protocol::Pooling,
-    quant,
-    tensor::TensorId,
-};
+use super::load::{Cargo, LoadProgress};
+use crate::{Error, Result, device::Device, file::Catalog, kernel::Step, model::Encoder, protocol::Pooling};
 
 /// An encoder that is ready. It remembers nothing from one text to the next.
 pub struct Embedder {
@@ -27,27 +18,9 @@ impl Embedder {
         progress: &mut dyn FnMut(LoadProgress) -> Result<()>,
     ) -> Result<Self> {
         device.prepare(&model.program).await?;
-        let mut done = LoadProgress { done_bytes: 0, total_bytes: wanted_bytes(&model, catalog) };
-        progress(done)?;
-        for (id, name) in &model.weights {
-            let tensor = catalog.tensor(name)?;
-            for rows in pieces(tensor) {
-                let bytes = catalog.read_rows(tensor, rows.clone()).await?;
-                device.upload(*id, rows, &bytes)?;
-                done.done_bytes += bytes.len() as u64;
-                progress(done)?;
-            }
-        }
-        for (id, init) in &model.states {
-            done.done_bytes += fill(&mut device, catalog, *id, init).await?;
-        }
-        progress(done)?;
+        let (weights, states, context_tokens) = (&model.weights, &model.states, model.tokens_max);
+        Cargo { catalog, weights, states, context_tokens }.load(&mut device, progress).await?;
         Ok(Self { device, model })
-    }
-
-    /// The model's shape.
-    pub fn config(&self) -> &EncoderConfig {
-        &self.model.config
     }
 
     /// What it runs on.
@@ -62,7 +35,7 @@ impl Embedder {
 
     /// Length of a text's vector.
     pub fn dimensions(&self) -> u32 {
-        self.model.config.hidden
+        self.model.hidden
     }
 
     /// The vector of a text, from all of its tokens, the special ones included.
@@ -92,8 +65,8 @@ impl Embedder {
         if tokens > tokens_max {
             return Err(Error::PromptTooLong { prompt_tokens: tokens, context_tokens: tokens_max });
         }
-        if let Some(id) = ids.iter().find(|id| **id >= self.model.config.vocab_size) {
-            let reason = format!("made token {id}, but the model knows {}", self.model.config.vocab_size);
+        if let Some(id) = ids.iter().find(|id| **id >= self.model.vocab_size) {
+            let reason = format!("made token {id}, but the model knows {}", self.model.vocab_size);
             return Err(Error::Tokenizer { reason });
         }
         self.device.run(0, Step { position: 0, tokens: tokens as u32 }, ids)?;
@@ -105,64 +78,6 @@ impl Embedder {
         let columns = u64::from(self.dimensions());
         self.device.read(self.model.vectors, rows.start * columns..rows.end * columns).await
     }
-}
-
-/// Fills a state; how many bytes of the files that took.
-async fn fill(device: &mut Device, catalog: &Catalog, id: TensorId, init: &EncoderInit) -> Result<u64> {
-    match init {
-        EncoderInit::Vector { name } => {
-            let tensor = catalog.tensor(name)?;
-            let values = read_floats(catalog, tensor, 0..1).await?;
-            device.write(id, 0, &values)?;
-            Ok(tensor.len_bytes)
-        }
-        EncoderInit::Positions { table, first_row, rows, types } => {
-            let types = match types {
-                Some(name) => Some(read_floats(catalog, catalog.tensor(name)?, 0..1).await?),
-                None => None,
-            };
-            let tensor = catalog.tensor(table)?;
-            let columns = tensor.columns();
-            for piece in pieces(tensor) {
-                let wanted = piece.start.max(*first_row)..piece.end.min(first_row + rows);
-                if wanted.is_empty() {
-                    continue;
-                }
-                let mut values = read_floats(catalog, tensor, wanted.clone()).await?;
-                for row in values.chunks_exact_mut(columns as usize) {
-                    for (value, of_type) in row.iter_mut().zip(types.iter().flatten()) {
-                        *value += of_type;
-                    }
-                }
-                device.write(id, (wanted.start - first_row) * columns, &values)?;
-            }
-            Ok(rows * tensor.row_bytes())
-        }
-    }
-}
-
-/// Some rows of a tensor, decoded.
-async fn read_floats(catalog: &Catalog, tensor: &TensorInfo, rows: std::ops::Range<u64>) -> Result<Vec<f32>> {
-    let bytes = catalog.read_rows(tensor, rows.clone()).await?;
-    let mut values = vec![0.0; (rows.end - rows.start) as usize * tensor.columns() as usize];
-    let stored = bytes.chunks_exact((tensor.row_bytes() as usize).max(1));
-    for (row, out) in stored.zip(values.chunks_exact_mut((tensor.columns() as usize).max(1))) {
-        quant::decode_row(tensor.format, row, out);
-    }
-    Ok(values)
-}
-
-/// Bytes that the recorded model takes from the files.
-fn wanted_bytes(model: &Encoder, catalog: &Catalog) -> u64 {
-    let bytes = |name: &String| catalog.tensors.get(name).map_or(0, |tensor| tensor.len_bytes);
-    let weights: u64 = model.weights.iter().map(|(_, name)| bytes(name)).sum();
-    let states = model.states.iter().map(|(_, init)| match init {
-        EncoderInit::Vector { name } => bytes(name),
-        EncoderInit::Positions { table, rows, .. } => {
-            rows * catalog.tensors.get(table).map_or(0, TensorInfo::row_bytes)
-        }
-    });
-    weights + states.sum::<u64>()
 }
 
 /// The mean of rows.

@@ -1,10 +1,10 @@
 //! The loop that continues a text.
 
-use super::{Sampler, Session, StopTexts, TokenMask};
+use super::{Sampler, Session, StopTexts, TokenMask, choosing::Chooser};
 use crate::{
     Error, Result,
     file::BoxedFuture,
-    model::{PREFILL_TOKENS_MAX, PlanIndex},
+    model::PlanIndex,
     protocol::StopReason,
     text::{TextStream, Tokenizer},
 };
@@ -65,7 +65,8 @@ impl Session {
         }
         let cached_tokens = self.keep_common(prompt);
         let outcome = |tokens, stop_reason| Ok(Outcome { cached_tokens, tokens, stop_reason });
-        if !self.prefill(prompt, sink).await? {
+        let mut chooser = Chooser::of(self.choosing, &options.sampler, options.constraint.is_some());
+        if !self.prefill(prompt, &mut chooser, sink).await? {
             return outcome(0, StopReason::Cancelled);
         }
         let mut history = prompt.to_vec();
@@ -75,11 +76,9 @@ impl Session {
             if options.max_tokens.is_some_and(|max| answer.tokens >= max as usize) {
                 break StopReason::MaxTokens;
             }
-            let mut logits = self.read_logits(1).await?;
-            if let Some(constraint) = &mut options.constraint {
-                constraint.apply(&mut logits)?;
-            }
-            let id = options.sampler.next(&mut logits, &history)?;
+            let more = options.max_tokens.map_or(usize::MAX, |max| max as usize - answer.tokens - 1);
+            let choice = (&mut options.sampler, options.constraint.as_mut());
+            let id = self.choose(&mut chooser, choice, &history, more).await?;
             if self.model.config.end_tokens.contains(&id) || options.tokenizer.end_of_turn().contains(&id) {
                 break StopReason::EndOfTurn;
             }
@@ -102,7 +101,7 @@ impl Session {
             if history.len() > context_tokens {
                 break StopReason::ContextFull;
             }
-            self.step(PlanIndex::Decode, &[id])?;
+            self.follow(&mut chooser, id)?;
         };
         if !is_cut {
             let rest = options.text.finish();
@@ -119,11 +118,16 @@ impl Session {
     }
 
     /// Reads the prompt in batches; false if it was stopped.
-    pub(super) async fn prefill(&mut self, prompt: &[u32], sink: &mut dyn Sink) -> Result<bool> {
+    pub(super) async fn prefill(&mut self, prompt: &[u32], chooser: &mut Chooser, sink: &mut dyn Sink) -> Result<bool> {
         while self.cached.len() < prompt.len() {
-            let batch = &prompt[self.cached.len()..prompt.len().min(self.cached.len() + PREFILL_TOKENS_MAX as usize)];
+            let end = prompt.len().min(self.cached.len() + self.prefill_tokens() as usize);
+            let batch = &prompt[self.cached.len()..end];
             let plan = if batch.len() == 1 { PlanIndex::Decode } else { PlanIndex::Prefill };
-            self.step(plan, batch)?;
+            if self.cached.len() + batch.len() == prompt.len() {
+                self.step_and_choose(plan, batch, chooser)?;
+            } else {
+                self.step(plan, batch)?;
+            }
             sink.prefilled(self.cached.len(), prompt.len());
             sink.pause().await;
             if sink.is_stopped() {

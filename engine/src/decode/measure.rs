@@ -1,6 +1,6 @@
 //! A session without text: tokens in, the likeliest tokens out. For measuring, where words would only be in the way.
 
-use super::{Sampler, Session, Sink};
+use super::{Sampler, Session, Sink, choosing::Chooser};
 use crate::{
     Result,
     device::{Device, Timed},
@@ -18,18 +18,18 @@ impl Session {
     /// were, which is fewer if the sink stopped it.
     pub async fn run_on(&mut self, prompt: &[u32], count: usize, sink: &mut dyn Sink) -> Result<usize> {
         let mut sampler = Sampler::new(Sampling::greedy(), 0)?;
-        if !self.prefill(prompt, sink).await? {
+        let mut chooser = Chooser::of(self.choosing, &sampler, false);
+        if !self.prefill(prompt, &mut chooser, sink).await? {
             return Ok(0);
         }
         for done in 1..=count {
-            let mut logits = self.read_logits(1).await?;
-            let id = sampler.next(&mut logits, &[])?;
+            let id = self.choose(&mut chooser, (&mut sampler, None), &[], count - done).await?;
             sink.token(id, String::new());
             sink.pause().await;
             if done == count || sink.is_stopped() {
                 return Ok(done);
             }
-            self.step(PlanIndex::Decode, &[id])?;
+            self.follow(&mut chooser, id)?;
         }
         Ok(count)
     }

@@ -1,5 +1,6 @@
 //! From tokens to more tokens: sessions, sampling, and where an answer ends.
 
+mod choosing;
 #[cfg(feature = "structured")]
 mod constraint;
 #[cfg(not(feature = "structured"))]
@@ -7,16 +8,19 @@ mod constraint;
 mod constraint;
 mod embedder;
 mod generate;
+mod load;
 mod measure;
 mod sampler;
 mod score;
 mod session;
 mod stop;
 
+pub use choosing::Choosing;
 pub use constraint::{Grammars, TokenMask};
 pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};
+pub use load::LoadProgress;
 pub use sampler::Sampler;
 pub use score::Score;
-pub use session::{LoadProgress, Session, SessionOptions};
+pub use session::{Session, SessionOptions};
 pub use stop::{StopTexts, Verdict};

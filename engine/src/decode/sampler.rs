@@ -1,6 +1,11 @@
 //! The choice of the next token.
 
-use crate::{Error, Result, protocol::Sampling};
+use crate::{
+    Error, Result,
+    kernel::order_of,
+    model::{SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN},
+    protocol::Sampling,
+};
 
 /// Chooses tokens from logits. The steps apply in the order of [`Sampling`]'s fields.
 #[derive(Clone, Debug)]
@@ -35,8 +40,59 @@ impl Sampler {
             return greedy(logits);
         }
         greedy(logits)?;
-        self.shortlist(logits);
+        self.candidates.clear();
+        self.candidates.extend(logits.iter().enumerate().map(|(token, logit)| (token as u32, *logit)));
+        self.shortlist();
         Ok(self.draw())
+    }
+
+    /// The settings.
+    pub(super) fn sampling(&self) -> &Sampling {
+        &self.sampling
+    }
+
+    /// How many of the likeliest tokens it chooses from, if a short list holds as many for sure. A penalty below 1 would
+    /// make tokens likelier that are not on it.
+    pub(super) fn shortlist_tokens(&self) -> Option<usize> {
+        let wanted = if self.sampling.temperature == 0.0 { 1 } else { self.sampling.top_k };
+        let suits = (1..=SHORTLIST_TOKENS_MIN).contains(&wanted) && self.sampling.repetition_penalty >= 1.0;
+        suits.then_some(wanted as usize)
+    }
+
+    /// The next token after `history`, the same as [`Self::next`] would choose from all logits. None if the candidates
+    /// leave a doubt; then nothing has changed.
+    pub(super) fn next_of(&mut self, candidates: Candidates, history: &[u32]) -> Result<Option<u32>> {
+        let Some(wanted) = self.shortlist_tokens() else { return Ok(None) };
+        let Candidates { mut listed, threshold, all } = candidates;
+        if !all {
+            return Ok(None);
+        }
+        if let Some((token, _)) = listed.iter().filter(|(_, logit)| logit.is_nan()).min_by_key(|(token, _)| *token) {
+            return Err(Error::DeviceFault { reason: format!("the logit of token {token} is not a number") });
+        }
+        listed.sort_unstable_by_key(|(token, _)| *token);
+        let penalty = self.sampling.repetition_penalty;
+        let seen = listed.iter_mut().filter(|(token, _)| penalty != 1.0 && history.contains(token));
+        for (_, logit) in seen {
+            *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+        }
+        // What is not listed is below the threshold, and no penalty lifts it.
+        let sure = listed.iter().filter(|(_, logit)| order_of(*logit) >= threshold).count();
+        if sure < wanted && threshold > 0 {
+            return Ok(None);
+        }
+        if self.sampling.temperature == 0.0 {
+            let mut best: Option<(u32, f32)> = None;
+            for (token, logit) in listed {
+                if best.is_none_or(|(_, highest)| logit > highest) {
+                    best = Some((token, logit));
+                }
+            }
+            return Ok(best.map(|(token, _)| token));
+        }
+        self.candidates = listed;
+        self.shortlist();
+        Ok(Some(self.draw()))
     }
 
     /// Makes tokens that came before less likely (Keskar et al. 2019, section 4.1).
@@ -56,11 +112,9 @@ impl Sampler {
     }
 
     /// Leaves the candidates that top-k, top-p and min-p allow, the likeliest first, with their probabilities.
-    fn shortlist(&mut self, logits: &[f32]) {
+    fn shortlist(&mut self) {
         let Sampling { temperature, top_k, top_p, min_p, .. } = self.sampling;
         let candidates = &mut self.candidates;
-        candidates.clear();
-        candidates.extend(logits.iter().enumerate().map(|(token, logit)| (token as u32, *logit)));
         // The same order for equal logits on every device.
         let likelier = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         let k = if top_k == 0 { candidates.len() } else { (top_k as usize).min(candidates.len()) };
@@ -97,6 +151,27 @@ impl Sampler {
         }
         // Rounding may leave a crumb; the likeliest is never wrong.
         self.candidates[0].0
+    }
+}
+
+/// Tokens that a device found to be the likeliest.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Candidates {
+    /// With their logits, in any order.
+    listed: Vec<(u32, f32)>,
+    /// The order of every other token's logit is below it.
+    threshold: u32,
+    /// Whether the list had room for all that reached the threshold.
+    all: bool,
+}
+
+impl Candidates {
+    /// From what [`Shortlist`](crate::kernel::Shortlist) leaves.
+    pub(super) fn read(list: &[f32]) -> Self {
+        let (head, entries) = list.split_at(list.len().min(2));
+        let [count, threshold] = [0, 1].map(|index| head.get(index).map_or(0, |value| value.to_bits()));
+        let listed = entries.chunks_exact(2).take(count as usize).map(|entry| (entry[0].to_bits(), entry[1]));
+        Self { listed: listed.collect(), threshold, all: (1..=SHORTLIST_TOKENS_MAX).contains(&count) }
     }
 }
 
@@ -201,6 +276,64 @@ mod tests {
         let mut sampler = sampler(Sampling { repetition_penalty: 2.0, ..Sampling::greedy() });
         assert_eq!(sampler.next(&mut [4.0, 3.0, -1.0], &[0, 0]), Ok(1));
         assert_eq!(sampler.next(&mut [-1.0, -1.5, -9.0], &[0]), Ok(1));
+    }
+
+    /// What a device makes of logits.
+    fn candidates(logits: &[f32]) -> Candidates {
+        use crate::kernel::{PEAKS, Peaks, Shortlist, shader};
+        let columns = logits.len() as u32;
+        let [x, peaks, list] = [0, 1, 2].map(crate::tensor::TensorId);
+        let mut found = vec![0.0; 2 * PEAKS as usize];
+        Peaks { x, peaks, list, params: shader::peaks::Params { columns } }.twin(logits, &mut found);
+        let (wanted, entries_max) = (SHORTLIST_TOKENS_MIN, SHORTLIST_TOKENS_MAX);
+        let params = shader::shortlist::Params { columns, wanted, entries_max };
+        let mut listed = vec![0.0; 2 + 2 * entries_max as usize];
+        Shortlist { x, peaks, list, params }.twin(logits, &found, &mut listed);
+        Candidates::read(&listed)
+    }
+
+    #[test]
+    fn a_short_list_gives_the_same_tokens_or_none() {
+        let mut random = Pcg32::new(5);
+        let mut decided = 0;
+        for round in 0..300 {
+            let count = [3, 64, 1000, 5000][round % 4];
+            // Few different values make many equals, at the threshold too.
+            let steps = [7.0, 400.0, 1e6][round % 3];
+            let mut number = || (random.unit() * steps).floor() / steps * 12.0 - 6.0;
+            let logits: Vec<f32> = (0..count).map(|_| number()).collect();
+            let history: Vec<u32> = (0..40).map(|nth| nth * 13 % count as u32).collect();
+            for (temperature, repetition_penalty) in [(0.0, 1.0), (0.0, 1.3), (0.7, 1.0), (0.7, 1.1), (5.0, 2.0)] {
+                let sampling =
+                    Sampling { temperature, repetition_penalty, seed: Some(round as u32), ..Sampling::default() };
+                let mut whole = sampler(sampling);
+                let mut short = whole.clone();
+                let expected = whole.next(&mut logits.clone(), &history).unwrap();
+                let found = short.next_of(candidates(&logits), &history).unwrap();
+                assert!(found.is_none_or(|found| found == expected), "{sampling:?}: {found:?}, not {expected}");
+                if found.is_some() {
+                    decided += 1;
+                    assert_eq!(short.random.next(), whole.random.next(), "the same number of draws");
+                }
+            }
+        }
+        assert!(decided > 500, "{decided} of 1500 were decided");
+    }
+
+    #[test]
+    fn a_short_list_shows_what_is_no_number_and_refuses_what_it_cannot_know() {
+        let mut logits: Vec<f32> = (0..3000).map(|token| token as f32 * 1e-3).collect();
+        logits[5] = f32::NAN;
+        for sampling in [Sampling::greedy(), Sampling::default()] {
+            assert!(sampler(sampling).next_of(candidates(&logits), &[]).is_err());
+            // All are as likely as the last one on the list.
+            assert_eq!(sampler(sampling).next_of(candidates(&[0.5; 3000]), &[]), Ok(None));
+        }
+        logits[5] = 0.5;
+        assert_eq!(sampler(Sampling::greedy()).next_of(candidates(&logits), &[]), Ok(Some(2999)));
+        for sampling in [everything(), Sampling { top_k: SHORTLIST_TOKENS_MIN + 1, ..Sampling::default() }] {
+            assert_eq!(sampler(sampling).next_of(candidates(&logits), &[]), Ok(None), "{sampling:?}");
+        }
     }
 
     #[test]

@@ -70,6 +70,14 @@ impl Device {
         }
     }
 
+    /// Of that memory, what batches need besides the program's tensors.
+    pub fn batch_bytes(&self) -> u64 {
+        match self {
+            Self::Gpu(device) => device.batch_bytes(),
+            Self::Cpu(_) => 0,
+        }
+    }
+
     /// Memory to measure with, of about twice so many bytes: less if so much cannot be had, or bound at once.
     pub async fn memory_probe(&mut self, bytes: u64) -> Result<MemoryProbe> {
         Ok(match self {

@@ -5,8 +5,8 @@ pub mod cpu;
 pub mod gpu;
 mod measure;
 
-pub use cpu::{CpuDevice, Serial, SimdLevel, Workers};
-pub use gpu::{GpuDevice, GpuOptions};
+pub use cpu::{CpuDevice, Crew, Serial, SimdLevel, Workers};
+pub use gpu::{AttentionKind, CoopTile, GpuDevice, GpuFetch, GpuOptions, MatmulKind, PageAdapter};
 pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;
@@ -16,6 +16,50 @@ use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
 /// [`Device::upload`] begins at a multiple of so many rows: with so many, what even the smallest scales take is whole
 /// words of 4 bytes.
 pub const UPLOAD_ROWS: u64 = 4;
+
+/// The token numbers of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ids<'a> {
+    /// These.
+    Given(&'a [u32]),
+    /// The one that a [`Choose`](crate::kernel::Choose) of the work before left on the device.
+    Chosen,
+}
+
+/// Plans to replay one after the other, in one submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work<'a> {
+    /// Which.
+    pub plans: &'a [usize],
+    /// For all of them.
+    pub step: Step,
+    /// For all of them.
+    pub ids: Ids<'a>,
+    /// What to read when they are done.
+    pub fetch: Option<(TensorId, Range<u64>)>,
+}
+
+/// Numbers on their way from a device.
+#[allow(clippy::large_enum_variant, reason = "a handful of them")]
+pub enum Fetch {
+    /// Still being computed.
+    Gpu(GpuFetch),
+    /// They are here.
+    Ready(Vec<f32>),
+}
+
+impl Fetch {
+    /// Waits for them, but for no work that was submitted later.
+    pub async fn wait(self) -> Result<Vec<f32>> {
+        match self {
+            Self::Gpu(fetch) => fetch.wait().await,
+            Self::Ready(values) => Ok(values),
+        }
+    }
+}
+
+/// Of a batch of a prompt on a CPU.
+pub const CPU_PREFILL_TOKENS: u32 = 128;
 
 /// A device with a program on it.
 ///
@@ -35,6 +79,14 @@ impl Device {
         match self {
             Self::Gpu(device) => device.name(),
             Self::Cpu(device) => device.name(),
+        }
+    }
+
+    /// Tokens of a prompt that it should be given at once, at most: what keeps it busy, and still lets it stop in time.
+    pub fn prefill_tokens(&self) -> u32 {
+        match self {
+            Self::Gpu(device) => device.prefill_tokens(),
+            Self::Cpu(_) => CPU_PREFILL_TOKENS,
         }
     }
 
@@ -66,9 +118,23 @@ impl Device {
     /// Replays a plan. `ids` are the step's token numbers. Returns when the work is queued, which on a CPU is when it
     /// is done.
     pub fn run(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
+        self.submit(&Work { plans: &[plan], step, ids: Ids::Given(ids), fetch: None }).map(|_| ())
+    }
+
+    /// Replays plans and begins to read what they computed, if the work says so. Returns when it is queued, which on a
+    /// CPU is when it is done.
+    pub fn submit(&mut self, work: &Work<'_>) -> Result<Option<Fetch>> {
         match self {
-            Self::Gpu(device) => device.run(plan, step, ids),
-            Self::Cpu(device) => device.run(plan, step, ids),
+            Self::Gpu(device) => Ok(device.submit(work)?.map(Fetch::Gpu)),
+            Self::Cpu(device) => {
+                let chosen = device.chosen();
+                let ids = if let Ids::Given(ids) = work.ids { ids } else { &chosen };
+                for plan in work.plans {
+                    device.run(*plan, work.step, ids)?;
+                }
+                let Some((id, elements)) = work.fetch.clone() else { return Ok(None) };
+                device.read(id, elements).map(|values| Some(Fetch::Ready(values)))
+            }
         }
     }
 

@@ -112,10 +112,22 @@ async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
     } else if let Some(index) = folder.open("model.safetensors.index.json").await? {
         safetensors::read_sharded(folder, index).await?
     } else {
-        return Err(Error::MissingFile { file: "model.safetensors".to_owned() });
+        return Err(no_weights(folder).await);
     };
     let embedding = EmbeddingDocuments::find(folder).await?;
     Ok(OpenedModel { catalog, documents, embedding })
+}
+
+/// What is said of a folder without weights that can be read. A pickle is a program, and only Python runs it.
+async fn no_weights(folder: &dyn Folder) -> Error {
+    let mut file = "model.safetensors".to_owned();
+    for pickle in ["pytorch_model.bin", "pytorch_model.bin.index.json"] {
+        if matches!(folder.open(pickle).await, Ok(Some(_))) {
+            file = format!("{file} (there is {pickle}, whose pickled weights are not read)");
+            break;
+        }
+    }
+    Error::MissingFile { file }
 }
 
 /// The templates of [`TEMPLATE_FILES`], each under its file's name.

@@ -20,15 +20,20 @@ impl AddBias {
         vec![self.bias, self.x]
     }
 
+    /// How many rows are meant.
+    pub fn rows(&self, tokens: u32) -> u32 {
+        if self.params.single == 1 { 1 } else { tokens }
+    }
+
     /// A thread for four numbers.
     pub fn groups(&self, tokens: u32) -> [u32; 3] {
-        flat_groups((tokens * (self.params.columns / 4)).div_ceil(WORKGROUP))
+        flat_groups((self.rows(tokens) * (self.params.columns / 4)).div_ceil(WORKGROUP))
     }
 
     /// The scalar twin.
     pub fn twin(&self, step: Step, bias: &[f32], x: &mut [f32]) {
         let columns = self.params.columns as usize;
-        for x in x.chunks_exact_mut(columns).take(step.tokens as usize) {
+        for x in x.chunks_exact_mut(columns).take(self.rows(step.tokens) as usize) {
             for (x, bias) in x.iter_mut().zip(bias) {
                 *x += bias;
             }

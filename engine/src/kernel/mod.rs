@@ -6,9 +6,12 @@
 mod add_bias;
 mod add_rows;
 mod add_scaled;
+mod attend;
 mod attention;
+mod choose;
 mod embed;
 mod expert_matvec;
+mod fused_matvec;
 mod gated;
 mod gelu;
 mod kv_write;
@@ -17,19 +20,25 @@ mod layer_norm;
 mod matmul;
 mod matvec;
 mod mix;
+mod norm_add;
+mod peaks;
 mod read_sum;
 mod rms_norm;
 mod rope;
 mod route;
 mod scale;
+mod shortlist;
 mod softcap;
 
 pub use add_bias::AddBias;
 pub use add_rows::AddRows;
 pub use add_scaled::AddScaled;
+pub use attend::{Attend, HeadNorm, HeadTurn};
 pub use attention::{Attention, HEAD_DIM_MAX};
+pub use choose::Choose;
 pub use embed::Embed;
 pub use expert_matvec::ExpertMatvec;
+pub use fused_matvec::{Epilogue, FUSED_MATRICES_MAX, FusedMatrix, FusedMatvec, FusedNorm, FusedOut};
 pub use gated::{Activation, GELU_CUBIC, GELU_LINEAR, Gated};
 pub use gelu::Gelu;
 pub(crate) use gelu::{TAIL_SERIES, TAIL_STEP};
@@ -39,11 +48,14 @@ pub use layer_norm::LayerNorm;
 pub use matmul::Matmul;
 pub use matvec::Matvec;
 pub use mix::Mix;
+pub use norm_add::NormAdd;
+pub use peaks::{PEAKS, Peaks, order_of};
 pub use read_sum::ReadSum;
 pub use rms_norm::RmsNorm;
 pub use rope::{Rope, rope_table};
 pub use route::{EXPERTS_MAX, Route, SLOTS_MAX};
 pub use scale::Scale;
+pub use shortlist::Shortlist;
 pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 
 use crate::tensor::{Format, TensorId};
@@ -61,9 +73,23 @@ pub enum Access {
 /// for each.
 #[allow(missing_docs, reason = "each field is explained in its shader")]
 pub mod shader {
-    use super::{Access, Format};
+    use super::{Access, Format, Reading};
 
     include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+}
+
+/// How a thread reads weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reading {
+    /// Four at a time.
+    #[default]
+    Narrow,
+    /// 16 or 32 at a time.
+    Wide,
+    /// 32 at a time, as integers; what they are multiplied with is rounded to 8 bits.
+    Int8,
+    /// 16 at a time, for a tile in workgroup memory.
+    Tile,
 }
 
 /// Which permutation of which shader.
@@ -75,13 +101,16 @@ pub struct Variant {
     pub format: Option<Format>,
     /// Whether its threads add up through subgroups.
     pub subgroups: bool,
+    /// How its threads read weights.
+    pub reading: Reading,
 }
 
 impl Variant {
     /// Its text, or that of the nearest permutation below it: not every kernel has a use for subgroups.
     pub fn source(self) -> Option<String> {
-        let pieces = shader::pieces(self.kernel, self.subgroups).or_else(|| shader::pieces(self.kernel, false))?;
-        Some(pieces.join(self.format.map_or("", shader::format_text)))
+        let Self { kernel, subgroups, reading, format } = self;
+        let pieces = shader::pieces(kernel, subgroups, reading).or_else(|| shader::pieces(kernel, false, reading))?;
+        Some(pieces.join(format.map_or(Some(""), |format| shader::format_text(format, reading))?))
     }
 }
 

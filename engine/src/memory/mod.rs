@@ -9,9 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::{
     Error, Result,
+    device::cpu::activation_bytes,
     error::human_bytes,
     file::Catalog,
-    model::{Encoder, EncoderConfig, Model, ModelConfig, SentenceConfig},
+    model::{EmbedderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
     tensor::TensorId,
@@ -36,31 +37,49 @@ const LOOKS_MAX: u32 = 24;
 pub struct Planner<'a> {
     subject: Subject<'a>,
     catalog: &'a Catalog,
+    /// Tokens of a prompt that the device is given at once.
+    batch_tokens: u32,
     known: BTreeMap<u32, MemoryPlan>,
 }
 
 /// Whose program is recorded.
 enum Subject<'a> {
     Decoder { config: &'a ModelConfig, scoring: bool },
-    Encoder { config: &'a EncoderConfig, sentence: &'a SentenceConfig },
+    Embedder { config: &'a EmbedderConfig, sentence: &'a SentenceConfig },
 }
 
 impl<'a> Planner<'a> {
     /// For a model whose headers have been read. `scoring` counts the logits of a whole batch.
     pub fn new(config: &'a ModelConfig, catalog: &'a Catalog, scoring: bool) -> Self {
-        Self { subject: Subject::Decoder { config, scoring }, catalog, known: BTreeMap::new() }
+        Self {
+            subject: Subject::Decoder { config, scoring },
+            catalog,
+            batch_tokens: PREFILL_TOKENS_MAX,
+            known: BTreeMap::new(),
+        }
     }
 
-    /// For an encoder, whose context is the longest text that it reads.
-    pub fn of_encoder(config: &'a EncoderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
-        Self { subject: Subject::Encoder { config, sentence }, catalog, known: BTreeMap::new() }
+    /// For a model that makes vectors, whose context is the longest text that it reads.
+    pub fn of_embedder(config: &'a EmbedderConfig, sentence: &'a SentenceConfig, catalog: &'a Catalog) -> Self {
+        Self {
+            subject: Subject::Embedder { config, sentence },
+            catalog,
+            batch_tokens: PREFILL_TOKENS_MAX,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// For a device that is given so many tokens of a prompt at once. Otherwise it is the most that any device is given,
+    /// so that what fits on one fits on all.
+    pub fn with_batches(self, batch_tokens: u32) -> Self {
+        Self { batch_tokens, ..self }
     }
 
     /// Tokens that the model was made for.
     pub fn made_for(&self) -> u32 {
         match &self.subject {
             Subject::Decoder { config, .. } => config.context_tokens,
-            Subject::Encoder { config, .. } => config.positions,
+            Subject::Embedder { config, .. } => config.positions(),
         }
     }
 
@@ -83,11 +102,10 @@ impl<'a> Planner<'a> {
     fn record(&self, context_tokens: u32) -> Result<MemoryPlan> {
         Ok(match self.subject {
             Subject::Decoder { config, scoring } => {
-                measure_decoder(&Model::record(config.clone(), self.catalog, context_tokens, scoring)?)
+                let batch = self.batch_tokens;
+                measure_decoder(&Model::record_batches(config.clone(), self.catalog, context_tokens, scoring, batch)?)
             }
-            Subject::Encoder { config, .. } => {
-                encoder::measure_encoder(&Encoder::record(config.clone(), self.catalog, context_tokens)?)
-            }
+            Subject::Embedder { config, .. } => encoder::measure_encoder(&config.record(self.catalog, context_tokens)?),
         })
     }
 
@@ -131,7 +149,7 @@ impl<'a> Planner<'a> {
     /// `available_bytes` is 0 if the platform does not tell.
     pub fn choose_context(&mut self, wanted: Option<u32>, available_bytes: u64) -> Result<u32> {
         let made_for = self.made_for();
-        if let Subject::Encoder { config, sentence } = self.subject {
+        if let Subject::Embedder { config, sentence } = self.subject {
             return sentence.plan_tokens(config, wanted);
         }
         if let Some(wanted) = wanted {
@@ -178,7 +196,9 @@ pub fn plan_context(
 
 /// What a recorded decoder takes.
 fn measure_decoder(model: &Model) -> MemoryPlan {
-    let filled = model.states.iter().map(|(id, _)| *id).collect();
+    // What the next token is chosen with is filled anew by each step.
+    let chosen_with = [model.peaks, model.choice, model.shortlist];
+    let filled = model.states.iter().map(|(id, _)| *id).chain(chosen_with).collect();
     measure(&model.program, model.context_tokens, &filled, model.logits, 0)
 }
 
@@ -194,7 +214,8 @@ fn measure(
     let slots = Slots::assign(program);
     let mut plan = MemoryPlan {
         context_tokens,
-        scratch_bytes: slots.bytes(),
+        // A CPU's activations of eight bits are counted for every device: they are small.
+        scratch_bytes: slots.bytes() + activation_bytes(program),
         largest_buffer_bytes: slots.slots.iter().map(|slot| slot.elements * 4).max().unwrap_or(0),
         ..MemoryPlan::default()
     };

@@ -22,7 +22,8 @@ pub struct Architecture {
     pub activation: Activation,
     /// Which projections have biases. In a GGUF the tensors tell.
     pub biases: Biases,
-    /// Whether query, key and value lie in one matrix, and gate and up in another.
+    /// Whether query, key and value lie in one matrix, and gate and up in another. In a GGUF the tensors tell of the
+    /// three.
     pub fused: bool,
     /// Whether embeddings are multiplied by the square root of their length.
     pub scaled_embedding: bool,
@@ -206,6 +207,16 @@ const KNOWN: &[Architecture] = &[
         qk_norm: QkNorm::Width,
         experts: true,
         gguf: GgufFacts { renormalise: false, ..HALVES },
+        ..LLAMA
+    },
+    Architecture {
+        name: "gemma",
+        hf_model_type: "gemma",
+        gguf_name: Some("gemma"),
+        hf_norms_add_one: true,
+        activation: Activation::GeluTanh,
+        scaled_embedding: true,
+        gguf: HALVES,
         ..LLAMA
     },
     GEMMA2,

@@ -40,6 +40,10 @@ pub struct ModelConfig {
     pub scales: Scales,
     /// Tokens of context that the model was made for.
     pub context_tokens: u32,
+    /// Whether a token sees only what stands before it. Without that a model can only turn texts into vectors.
+    pub causal: bool,
+    /// `pooling_type` of a GGUF, if it names one: 1 mean, 2 the first token, 3 the last.
+    pub gguf_pooling: Option<u32>,
     /// Whether the embedding serves as head too; `None` if the absence of a head tells.
     pub tied_embedding: Option<bool>,
     /// Tokens that end a turn.

@@ -1,6 +1,6 @@
 //! Records an encoder's plan: BERT's block (Devlin et al. 2019), whose norms stand behind each sum.
 
-use super::{EncoderConfig, encoder_names::Names, encoder_names::Part, unexpected};
+use super::{Component, EncoderConfig, StateInit, WeightLoad, encoder_names::Names, encoder_names::Part, unexpected};
 use crate::{
     Error, Result,
     file::Catalog,
@@ -12,52 +12,22 @@ use crate::{
     tensor::TensorId,
 };
 
-/// What fills a state of an encoder before the first text.
-#[derive(Clone, Debug, PartialEq)]
-pub enum EncoderInit {
-    /// A vector of the catalog, decoded to F32.
-    Vector {
-        /// Its name there.
-        name: String,
-    },
-    /// What every token of a position gets: rows of the position table, decoded to F32, to each of which the first
-    /// row of the token types is added, since all tokens of one text are of the first type.
-    Positions {
-        /// The table's name.
-        table: String,
-        /// The first of its rows.
-        first_row: u64,
-        /// How many of them.
-        rows: u64,
-        /// The name of the token types, if the model has them.
-        types: Option<String>,
-    },
-}
-
-impl EncoderInit {
-    /// The tensors of the catalog that it reads.
-    pub fn tensors(&self) -> impl Iterator<Item = &str> {
-        let (first, second) = match self {
-            Self::Vector { name } => (name, None),
-            Self::Positions { table, types, .. } => (table, types.as_deref()),
-        };
-        [Some(first.as_str()), second].into_iter().flatten()
-    }
-}
-
-/// A recorded encoder. Its program has one plan: a whole text in, a vector for each of its tokens out.
+/// A recorded encoder, or a decoder in its place. Its program has one plan: a whole text in, a vector for each of its
+/// tokens out.
 #[derive(Clone, Debug)]
 pub struct Encoder {
-    /// Its shape.
-    pub config: EncoderConfig,
+    /// Tokens in the vocabulary.
+    pub vocab_size: u32,
+    /// Length of a token's vector.
+    pub hidden: u32,
     /// Its tensors and its plan.
     pub program: Program,
     /// Tokens of the longest text that there is room for.
     pub tokens_max: u32,
-    /// Matrices to upload as they are, with their names in the catalog.
-    pub weights: Vec<(TensorId, String)>,
+    /// Matrices to upload as they are.
+    pub weights: Vec<WeightLoad>,
     /// States to fill.
-    pub states: Vec<(TensorId, EncoderInit)>,
+    pub states: Vec<(TensorId, StateInit)>,
     /// (tokens_max, hidden): where the plan leaves the tokens' vectors.
     pub vectors: TensorId,
 }
@@ -87,7 +57,8 @@ impl Encoder {
         // What is read after the plan must outlive it.
         program.tensors[stream.0 as usize].kind = TensorKind::State;
         program.plans.push(Plan { name: "encode".into(), tokens_max, commands });
-        Ok(Self { config, program, tokens_max, weights, states, vectors: stream })
+        let EncoderConfig { vocab_size, hidden, .. } = config;
+        Ok(Self { vocab_size, hidden, program, tokens_max, weights, states, vectors: stream })
     }
 
     /// Bytes that the recorded program takes on a device, besides a little padding.
@@ -103,15 +74,15 @@ struct Recorder<'a> {
     catalog: &'a Catalog,
     tokens_max: u32,
     program: Program,
-    weights: Vec<(TensorId, String)>,
-    states: Vec<(TensorId, EncoderInit)>,
+    weights: Vec<WeightLoad>,
+    states: Vec<(TensorId, StateInit)>,
     commands: Vec<Command>,
 }
 
 impl Recorder<'_> {
     /// Refuses a file with tensors that nothing recorded so far reads, unless they are known to change no vector.
     fn check_all_read(&self) -> Result<()> {
-        let of_weights = self.weights.iter().map(|(_, name)| name.as_str());
+        let of_weights = self.weights.iter().flat_map(|load| &load.components).map(|part| part.name.as_str());
         let of_states = self.states.iter().flat_map(|(_, init)| init.tensors());
         let is_harmless = |name: &str| unexpected::is_harmless_to_vectors(name, self.names.prefix());
         unexpected::refuse(self.catalog, self.config.architecture.name, of_weights.chain(of_states), is_harmless)
@@ -123,7 +94,8 @@ impl Recorder<'_> {
         let info = self.catalog.tensor(&name)?;
         check_shape(&name, &info.shape, &[rows.into(), columns.into()])?;
         let id = self.program.declare(&name, TensorKind::Weight(info.format), rows.into(), columns.into());
-        self.weights.push((id, name));
+        let component = Component { name, rows: 0..rows.into(), first_row: 0 };
+        self.weights.push(WeightLoad { id, components: vec![component] });
         Ok(id)
     }
 
@@ -131,7 +103,7 @@ impl Recorder<'_> {
     fn vector(&mut self, name: String, columns: u32) -> Result<TensorId> {
         check_shape(&name, &self.catalog.tensor(&name)?.shape, &[columns.into()])?;
         let id = self.program.declare(&name, TensorKind::State, 1, columns.into());
-        self.states.push((id, EncoderInit::Vector { name }));
+        self.states.push((id, StateInit::vector(name, columns)));
         Ok(id)
     }
 
@@ -169,7 +141,7 @@ impl Recorder<'_> {
             }
         }
         let id = self.program.declare("positions", TensorKind::State, rows, columns.into());
-        self.states.push((id, EncoderInit::Positions { table, first_row, rows, types }));
+        self.states.push((id, StateInit::Positions { table, rows: first_row..first_row + rows, types }));
         Ok(id)
     }
 
@@ -248,7 +220,7 @@ impl Recorder<'_> {
         let name = self.names.bias(part, layer, self.catalog);
         let bias = self.vector(name, rows)?;
         self.commands.push(Command::Matmul(Matmul { x, weights, out, columns, rows, accumulate }));
-        let params = add_bias::Params { columns: rows };
+        let params = add_bias::Params { columns: rows, single: 0 };
         self.commands.push(Command::AddBias(AddBias { x: out, bias, params }));
         Ok(())
     }

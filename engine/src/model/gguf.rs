@@ -81,6 +81,8 @@ pub fn read(metadata: &GgufMetadata) -> Result<ModelConfig> {
         feed_forward_bias: None,
         scales: scales(&keys, &architecture, hidden, heads, layers, head_dim)?,
         context_tokens,
+        causal: metadata.find_bool(&keys.key("attention.causal"))?.unwrap_or(true),
+        gguf_pooling: keys.u32("pooling_type")?,
         tied_embedding: None,
         end_tokens,
         architecture,

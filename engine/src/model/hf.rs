@@ -48,6 +48,8 @@ pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
         feed_forward_bias: Some(hf.bool("mlp_bias")?.unwrap_or(false)),
         scales: scales(&hf, &architecture, hidden, head_dim)?,
         context_tokens,
+        causal: hf.bool("is_causal")?.unwrap_or(true),
+        gguf_pooling: None,
         tied_embedding: hf.bool("tie_word_embeddings")?,
         end_tokens,
         architecture,
@@ -64,7 +66,9 @@ fn refuse_unsupported(hf: &Fields, architecture: &Architecture) -> Result<()> {
             Activation::Silu => ["silu", "swish"],
             Activation::GeluTanh => ["gelu_pytorch_tanh", "gelu_tanh"],
         };
-        if !known.contains(&activation) {
+        // Gemma was published with this word for the form with tanh.
+        let is_legacy = field == "hidden_act" && activation == "gelu" && known[0] == "gelu_pytorch_tanh";
+        if !known.contains(&activation) && !is_legacy {
             return Err(Error::config(field, format!("is {activation:?}, but only {:?} is supported", known[0])));
         }
         // Gemma's older files also have a `hidden_act`, which nobody reads.
@@ -150,7 +154,8 @@ fn rope(hf: &Fields, own: Option<&Fields>, theta: f64, head_dim: u32, context_to
     };
     let factor = || match number("factor")? {
         Some(factor) if factor >= 1.0 && factor.is_finite() => Ok(factor),
-        found => Err(Error::config("rope_parameters.factor", format!("is {found:?}, but must be 1 or more"))),
+        Some(found) => Err(Error::config("rope_parameters.factor", format!("is {found}, but must be 1 or more"))),
+        None => Err(Error::config("rope_parameters.factor", "is missing")),
     };
     let original = || Ok(either("original_max_position_embeddings")?.unwrap_or(f64::from(context_tokens)));
     let (scaling, attention_factor) = match kind {

@@ -3,6 +3,7 @@
 
 mod architecture;
 mod config;
+mod embedder;
 mod encoder;
 mod encoder_config;
 mod encoder_names;
@@ -18,10 +19,11 @@ mod weights;
 
 pub use architecture::{Architecture, Biases, GgufFacts, Norms, QkNorm, Windows};
 pub use config::{ExpertConfig, LayerConfig, ModelConfig, Scales};
-pub use encoder::{Encoder, EncoderInit};
+pub use embedder::EmbedderConfig;
+pub use encoder::Encoder;
 pub use encoder_config::{EncoderArchitecture, EncoderConfig, EncoderNaming};
 pub use names::{Naming, Role};
-pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex};
+pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex, SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
 pub use rope::{RopeConfig, RopeScaling};
 pub use sentence::SentenceConfig;
 pub use weights::{Component, StateInit, WeightLoad};

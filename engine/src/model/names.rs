@@ -43,6 +43,8 @@ pub enum Role {
     ExpertGate,
     ExpertUp,
     ExpertDown,
+    /// Gate and up of each expert, one below the other.
+    ExpertGateUp,
 }
 
 impl Naming {
@@ -75,6 +77,7 @@ impl Naming {
                     Role::ExpertGate => "gate_proj",
                     Role::ExpertUp => "up_proj",
                     Role::ExpertDown => "down_proj",
+                    Role::ExpertGateUp => "gate_up_proj",
                 };
                 format!("model.layers.{layer}.{part}")
             }
@@ -101,6 +104,7 @@ impl Naming {
                     Role::ExpertGate => "ffn_gate_exps",
                     Role::ExpertUp => "ffn_up_exps",
                     Role::ExpertDown => "ffn_down_exps",
+                    Role::ExpertGateUp => "ffn_gate_up_exps",
                 };
                 format!("blk.{layer}.{part}")
             }

@@ -2,12 +2,16 @@
 //! [`super::Architecture`] and [`ModelConfig`].
 
 mod attention;
+mod choices;
 mod experts;
 mod feed_forward;
+mod vectors;
+
+pub use choices::{SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
 
 use super::{ModelConfig, Norms, Role, StateInit, WeightLoad, weights::Weights};
 use crate::{
-    Result,
+    Error, Result,
     file::Catalog,
     kernel::{
         AddBias, AddScaled, Embed, LastRow, Matmul, Matvec, RmsNorm, Scale,
@@ -17,8 +21,8 @@ use crate::{
     tensor::TensorId,
 };
 
-/// The largest batch of a prefill: enough to keep a GPU busy, small enough to stop in time.
-pub const PREFILL_TOKENS_MAX: u32 = 128;
+/// The largest batch of a prefill. A GPU reads all weights once for it, and is busy for some tens of milliseconds.
+pub const PREFILL_TOKENS_MAX: u32 = 512;
 
 /// The largest batch whose logits are all wanted: each row is as wide as the vocabulary.
 const SCORE_TOKENS_MAX: u32 = 32;
@@ -30,8 +34,12 @@ pub enum PlanIndex {
     Decode = 0,
     /// A batch; logits of its last token.
     Prefill = 1,
+    /// The likeliest token becomes that of the next step.
+    Choose = 2,
+    /// The likeliest tokens into a short list.
+    Shortlist = 3,
     /// A batch; logits of every token. Only recorded on request.
-    Score = 2,
+    Score = 4,
 }
 
 /// A recorded model.
@@ -49,41 +57,48 @@ pub struct Model {
     pub states: Vec<(TensorId, StateInit)>,
     /// (1 or SCORE_TOKENS_MAX, vocabulary).
     pub logits: TensorId,
+    /// (2): the token that [`PlanIndex::Choose`] chose, and 1 if its logit is no number.
+    pub choice: TensorId,
+    /// What [`PlanIndex::Shortlist`] found: see [`crate::kernel::Shortlist`].
+    pub shortlist: TensorId,
+    /// What both of them look at.
+    pub peaks: TensorId,
 }
 
 impl Model {
     /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
-        catalog.check_weights()?;
-        let mut recorder = Recorder {
-            config: &config,
-            context: context_tokens,
-            program: Program::default(),
-            weights: Weights::new(catalog, &config),
-            commands: Vec::new(),
-            ropes: Vec::new(),
-        };
+        Self::record_batches(config, catalog, context_tokens, scoring, PREFILL_TOKENS_MAX)
+    }
+
+    /// The same, with batches of no more than so many tokens in a prefill.
+    pub fn record_batches(
+        config: ModelConfig,
+        catalog: &Catalog,
+        context_tokens: u32,
+        scoring: bool,
+        batch_tokens: u32,
+    ) -> Result<Self> {
+        if !config.causal {
+            let reason = "is false: the model sees a whole text at once, so it makes vectors and cannot continue texts";
+            return Err(Error::config("is_causal", reason));
+        }
+        let mut recorder = Recorder::new(&config, catalog, context_tokens)?;
+        // No batch is longer than the context, and one whose logits are all wanted must fit too.
+        recorder.batch = batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX);
         let shared = recorder.shared(scoring)?;
-        recorder.embed(&shared);
-        for layer in 0..config.layers {
-            recorder.attention(layer, shared.stream)?;
-            recorder.feed_forward(layer, shared.stream)?;
-        }
-        recorder.weights.check_all_read()?;
-        let mut plans = vec![("decode", 1, false), ("prefill", PREFILL_TOKENS_MAX, false)];
+        recorder.embed(shared.embedding, shared.ids, shared.stream);
+        recorder.blocks(shared.stream)?;
+        recorder.weights.check_all_read(true)?;
+        recorder.plan("decode", 1, false, &shared);
+        recorder.plan("prefill", recorder.batch, false, &shared);
+        let [choice, shortlist, peaks] = recorder.choices(&shared);
         if scoring {
-            plans.push(("score", SCORE_TOKENS_MAX, true));
-        }
-        for (name, tokens_max, all_logits) in plans {
-            let mut commands = recorder.commands.clone();
-            recorder.head(&mut commands, &shared, tokens_max == 1 || all_logits);
-            if tokens_max == 1 {
-                commands.iter_mut().for_each(for_one_token);
-            }
-            recorder.program.plans.push(Plan { name: name.into(), tokens_max, commands });
+            recorder.plan("score", SCORE_TOKENS_MAX, true, &shared);
         }
         let Recorder { program, weights: Weights { loads, states, .. }, .. } = recorder;
-        Ok(Self { program, context_tokens, weights: loads, states, logits: shared.logits, config })
+        let logits = shared.logits;
+        Ok(Self { program, context_tokens, weights: loads, states, logits, choice, shortlist, peaks, config })
     }
 
     /// Bytes of the caches.
@@ -97,6 +112,7 @@ struct Shared {
     ids: TensorId,
     embedding: TensorId,
     head: TensorId,
+    head_bias: Option<TensorId>,
     final_norm: TensorId,
     stream: TensorId,
     normed: TensorId,
@@ -109,6 +125,10 @@ struct Shared {
 struct Recorder<'a> {
     config: &'a ModelConfig,
     context: u32,
+    /// Tokens of the largest batch.
+    batch: u32,
+    /// Whether keys and values are kept for the tokens of the next batch.
+    remembers: bool,
     program: Program,
     weights: Weights<'a>,
     commands: Vec<Command>,
@@ -116,9 +136,32 @@ struct Recorder<'a> {
     ropes: Vec<TensorId>,
 }
 
-impl Recorder<'_> {
+impl<'a> Recorder<'a> {
+    fn new(config: &'a ModelConfig, catalog: &'a Catalog, context: u32) -> Result<Self> {
+        catalog.check_weights()?;
+        Ok(Self {
+            config,
+            context,
+            batch: PREFILL_TOKENS_MAX,
+            remembers: true,
+            program: Program::default(),
+            weights: Weights::new(catalog, config),
+            commands: Vec::new(),
+            ropes: Vec::new(),
+        })
+    }
+
     fn scratch(&mut self, label: &str, columns: u32) -> TensorId {
-        self.program.declare(label, TensorKind::Scratch, PREFILL_TOKENS_MAX.into(), columns.into())
+        self.program.declare(label, TensorKind::Scratch, self.batch.into(), columns.into())
+    }
+
+    /// Everything between embedding and final norm.
+    fn blocks(&mut self, stream: TensorId) -> Result<()> {
+        for layer in 0..self.config.layers {
+            self.attention(layer, stream)?;
+            self.feed_forward(layer, stream)?;
+        }
+        Ok(())
     }
 
     fn shared(&mut self, scoring: bool) -> Result<Shared> {
@@ -129,16 +172,21 @@ impl Recorder<'_> {
         // the two are equal nothing changes, and if not the configuration is what is wrong.
         let has_head = tied_embedding == Some(false) || self.weights.has(Role::Head, 0);
         let head = if has_head { self.weights.matrix(&mut self.program, Role::Head, 0, matrix)? } else { embedding };
-        let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
-        for index in 0..self.config.ropes.len() {
-            let table = self.weights.rope_table(&mut self.program, index, self.context)?;
-            self.ropes.push(table);
+        let head_bias = self.weights.bias(&mut self.program, Role::Head, 0, vocab_size, false)?;
+        if head_bias.is_some() && !vocab_size.is_multiple_of(4) {
+            return Err(Error::config(
+                "output.bias",
+                format!("has {vocab_size} numbers, which is not a multiple of 4"),
+            ));
         }
+        let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
+        self.rope_tables()?;
         let logits_rows = if scoring { SCORE_TOKENS_MAX } else { 1 };
         Ok(Shared {
-            ids: self.program.declare("token ids", TensorKind::Tokens, 1, PREFILL_TOKENS_MAX.into()),
+            ids: self.program.declare("token ids", TensorKind::Tokens, 1, self.batch.into()),
             embedding,
             head,
+            head_bias,
             final_norm,
             stream: self.scratch("residual stream", hidden),
             normed: self.scratch("final normed", hidden),
@@ -148,9 +196,16 @@ impl Recorder<'_> {
         })
     }
 
-    fn embed(&mut self, shared: &Shared) {
+    fn rope_tables(&mut self) -> Result<()> {
+        for index in 0..self.config.ropes.len() {
+            let table = self.weights.rope_table(&mut self.program, index, self.context)?;
+            self.ropes.push(table);
+        }
+        Ok(())
+    }
+
+    fn embed(&mut self, table: TensorId, ids: TensorId, out: TensorId) {
         let (columns, factor) = (self.config.hidden, self.config.scales.embedding);
-        let Shared { embedding: table, ids, stream: out, .. } = *shared;
         self.commands.push(Command::Embed(Embed { table, ids, out, columns }));
         if factor != 1.0 {
             let params = scale::Params { columns, factor, softcap: 0.0, single: 0 };
@@ -172,11 +227,25 @@ impl Recorder<'_> {
             let x = shared.last_normed;
             commands.push(Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate: false }));
         }
+        let single = u32::from(!all_logits);
+        if let Some(bias) = shared.head_bias {
+            let params = add_bias::Params { columns: rows, single };
+            commands.push(Command::AddBias(AddBias { bias, x: out, params }));
+        }
         if scales.logits != 1.0 || scales.logits_softcap != 0.0 {
-            let single = u32::from(!all_logits);
             let params = scale::Params { columns: rows, factor: scales.logits, softcap: scales.logits_softcap, single };
             commands.push(Command::Scale(Scale { x: out, params }));
         }
+    }
+
+    /// From the embedding to the logits.
+    fn plan(&mut self, name: &str, tokens_max: u32, all_logits: bool, shared: &Shared) {
+        let mut commands = self.commands.clone();
+        self.head(&mut commands, shared, tokens_max == 1 || all_logits);
+        if tokens_max == 1 {
+            commands.iter_mut().for_each(for_one_token);
+        }
+        self.program.plans.push(Plan { name: name.into(), tokens_max, commands });
     }
 
     fn rms_norm(&self, x: TensorId, weight: TensorId, out: TensorId, single: bool) -> Command {
@@ -222,7 +291,7 @@ impl Recorder<'_> {
 
     fn add_bias(&mut self, bias: Option<TensorId>, x: TensorId, columns: u32) {
         if let Some(bias) = bias {
-            self.commands.push(Command::AddBias(AddBias { bias, x, params: add_bias::Params { columns } }));
+            self.commands.push(Command::AddBias(AddBias { bias, x, params: add_bias::Params { columns, single: 0 } }));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::EncoderConfig;
+use super::EmbedderConfig;
 use crate::{
     Error, Result,
     file::{Documents, EmbeddingDocuments, OpenedModel},
@@ -54,7 +54,7 @@ struct PromptFile {
 
 impl SentenceConfig {
     /// Reads and checks what the files say.
-    pub fn read(opened: &OpenedModel, config: &EncoderConfig) -> Result<Self> {
+    pub fn read(opened: &OpenedModel, config: &EmbedderConfig) -> Result<Self> {
         let EmbeddingDocuments { modules, pooling, sentence, prompts } = &opened.embedding;
         if let Some(modules) = modules {
             check_modules(&parse::<Vec<Module>>("modules.json", modules)?)?;
@@ -62,10 +62,10 @@ impl SentenceConfig {
         let named = pooling.as_deref().map(|text| pooling_of(&parse("1_Pooling/config.json", text)?)).transpose()?;
         let sentence: SentenceFile = find("sentence_bert_config.json", sentence.as_deref())?;
         let prompts: PromptFile = find("config_sentence_transformers.json", prompts.as_deref())?;
-        let pooling = match (named, config.gguf_pooling) {
+        let pooling = match (named, config.gguf_pooling()) {
             (Some(pooling), _) => pooling,
-            (None, Some(kind)) => gguf_pooling(kind)?,
-            (None, None) => Pooling::Mean,
+            (None, Some(kind)) => gguf_pooling(kind)?.unwrap_or(config.usual_pooling()),
+            (None, None) => config.usual_pooling(),
         };
         Ok(Self {
             pooling,
@@ -88,16 +88,17 @@ impl SentenceConfig {
     }
 
     /// How many tokens of a text to make room for.
-    pub fn plan_tokens(&self, config: &EncoderConfig, wanted: Option<u32>) -> Result<u32> {
+    pub fn plan_tokens(&self, config: &EmbedderConfig, wanted: Option<u32>) -> Result<u32> {
         // Two of them begin and end a text; without a third there would be nothing between.
         const LEAST: u32 = 3;
-        let most = self.tokens_max.map_or(config.positions, |most| most.clamp(LEAST, config.positions.max(LEAST)));
+        let positions = config.positions();
+        let most = self.tokens_max.map_or(positions, |most| most.clamp(LEAST, positions.max(LEAST)));
         match wanted {
-            None => Ok(most.min(config.positions).min(TOKENS_DEFAULT_MAX)),
-            Some(wanted) if (LEAST..=config.positions).contains(&wanted) => Ok(wanted),
+            None => Ok(most.min(positions).min(TOKENS_DEFAULT_MAX)),
+            Some(wanted) if (LEAST..=positions).contains(&wanted) => Ok(wanted),
             Some(wanted) => Err(Error::invalid(
                 "context_tokens",
-                format!("is {wanted}, but the model was made for {LEAST} to {}", config.positions),
+                format!("is {wanted}, but the model reads {LEAST} to {positions} at once"),
             )),
         }
     }
@@ -115,9 +116,6 @@ fn check_modules(modules: &[Module]) -> Result<()> {
 /// The one pooling that the file turns on, in its older or its newer way of writing.
 fn pooling_of(file: &Value) -> Result<Pooling> {
     let refused = |what: &str| Err(Error::config("1_Pooling/config.json", format!("asks for {what}")));
-    if file["include_prompt"] == false {
-        return refused("a mean without the prompt's tokens, which is not supported");
-    }
     let older = file.as_object().into_iter().flatten().filter(|(_, value)| **value == true);
     let mut names = older.filter_map(|(name, _)| name.strip_prefix("pooling_mode_"));
     let name = match (file["pooling_mode"].as_str(), names.next(), names.next()) {
@@ -126,6 +124,9 @@ fn pooling_of(file: &Value) -> Result<Pooling> {
         (None, Some(_), Some(_)) => return refused("several poolings at once, which is not supported"),
     };
     match name {
+        "mean" | "mean_tokens" if file["include_prompt"] == false => {
+            refused("a mean without the prompt's tokens, which is not supported")
+        }
         "mean" | "mean_tokens" => Ok(Pooling::Mean),
         "cls" | "cls_token" => Ok(Pooling::Cls),
         "lasttoken" => Ok(Pooling::Last),
@@ -134,11 +135,12 @@ fn pooling_of(file: &Value) -> Result<Pooling> {
 }
 
 /// llama.cpp's numbers (`LLAMA_POOLING_TYPE`); 0 leaves the choice open.
-fn gguf_pooling(kind: u32) -> Result<Pooling> {
+fn gguf_pooling(kind: u32) -> Result<Option<Pooling>> {
     match kind {
-        0 | 1 => Ok(Pooling::Mean),
-        2 => Ok(Pooling::Cls),
-        3 => Ok(Pooling::Last),
+        0 => Ok(None),
+        1 => Ok(Some(Pooling::Mean)),
+        2 => Ok(Some(Pooling::Cls)),
+        3 => Ok(Some(Pooling::Last)),
         other => Err(Error::config("pooling_type", format!("is {other}, which is not supported"))),
     }
 }

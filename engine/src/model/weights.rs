@@ -34,10 +34,12 @@ pub struct Component {
 /// What fills a state before the first step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StateInit {
-    /// A vector of the catalog, decoded to F32.
+    /// A vector of the catalog, or some numbers of one, decoded to F32.
     Tensor {
         /// Its name there.
         name: String,
+        /// Which of its numbers.
+        elements: Range<u64>,
         /// Whether 1 is added to each number.
         add_one: bool,
     },
@@ -48,15 +50,32 @@ pub enum StateInit {
         /// The name of a vector of the catalog whose numbers divide the frequencies.
         factors: Option<String>,
     },
+    /// What every token of a position gets: rows of the position table, decoded to F32, to each of which the first
+    /// row of the token types is added, since all tokens of one text are of the first type.
+    Positions {
+        /// The table's name.
+        table: String,
+        /// Which of its rows.
+        rows: Range<u64>,
+        /// The name of the token types, if the model has them.
+        types: Option<String>,
+    },
 }
 
 impl StateInit {
-    /// The vector of the catalog that it reads.
-    pub fn tensor(&self) -> Option<&str> {
-        match self {
-            Self::Tensor { name, .. } => Some(name),
-            Self::RopeTable { factors, .. } => factors.as_deref(),
-        }
+    /// A whole vector of the catalog, as it is.
+    pub fn vector(name: String, columns: u32) -> Self {
+        Self::Tensor { name, elements: 0..columns.into(), add_one: false }
+    }
+
+    /// The tensors of the catalog that it reads.
+    pub fn tensors(&self) -> impl Iterator<Item = &str> {
+        let (first, second) = match self {
+            Self::Tensor { name, .. } => (Some(name.as_str()), None),
+            Self::RopeTable { factors, .. } => (factors.as_deref(), None),
+            Self::Positions { table, types, .. } => (Some(table.as_str()), types.as_deref()),
+        };
+        first.into_iter().chain(second)
     }
 }
 
@@ -64,6 +83,8 @@ impl StateInit {
 pub struct Weights<'a> {
     catalog: &'a Catalog,
     config: &'a ModelConfig,
+    /// Whether the names lack the "model." in front: so transformers saves a decoder without its head.
+    is_bare: bool,
     /// Matrices so far.
     pub loads: Vec<WeightLoad>,
     /// States so far.
@@ -84,16 +105,46 @@ pub struct Fused {
 impl<'a> Weights<'a> {
     /// None yet.
     pub fn new(catalog: &'a Catalog, config: &'a ModelConfig) -> Self {
-        Self { catalog, config, loads: Vec::new(), states: Vec::new() }
+        let mut weights = Self { catalog, config, is_bare: false, loads: Vec::new(), states: Vec::new() };
+        if config.naming == Naming::HuggingFace && !weights.has(Role::Embedding, 0) {
+            weights.is_bare = true;
+            weights.is_bare = weights.has(Role::Embedding, 0);
+        }
+        weights
     }
 
     fn name(&self, role: Role, layer: u32) -> String {
-        self.config.naming.weight(role, self.config.architecture.norms, layer)
+        self.in_file(self.config.naming.weight(role, self.config.architecture.norms, layer))
+    }
+
+    fn bias_name(&self, role: Role, layer: u32) -> String {
+        self.in_file(self.config.naming.bias(role, self.config.architecture.norms, layer))
+    }
+
+    fn in_file(&self, name: String) -> String {
+        match name.strip_prefix("model.") {
+            Some(bare) if self.is_bare => bare.to_owned(),
+            _ => name,
+        }
     }
 
     /// Whether the catalog has such a weight.
     pub fn has(&self, role: Role, layer: u32) -> bool {
         self.catalog.tensors.contains_key(&self.name(role, layer))
+    }
+
+    /// Whether query, key and value lie in one matrix. Of a GGUF the tensors tell: llama.cpp writes the three of any
+    /// architecture as one if it is asked to.
+    pub fn are_projections_fused(&self, layer: u32) -> bool {
+        match self.config.naming {
+            Naming::HuggingFace => self.config.architecture.fused,
+            Naming::Gguf => self.has(Role::QueryKeyValue, layer),
+        }
+    }
+
+    /// Whether gate and up lie in one matrix. In a GGUF that one has the name of up.
+    pub fn are_raises_fused(&self, layer: u32) -> bool {
+        self.config.architecture.fused && !(self.config.naming == Naming::Gguf && self.has(Role::Gate, layer))
     }
 
     /// A matrix whose shape must be (rows, columns).
@@ -121,18 +172,32 @@ impl<'a> Weights<'a> {
         let count = self.config.experts.map_or(0, |experts| u64::from(experts.count));
         let mut format: Option<Format> = None;
         let mut components = Vec::new();
+        // A GGUF may have each expert's gate above its up.
+        let halves = match role {
+            Role::ExpertGate => Some(0),
+            Role::ExpertUp => Some(rows),
+            _ => None,
+        };
+        let halves = halves.filter(|_| !self.has(role, layer) && self.has(Role::ExpertGateUp, layer));
         for expert in 0..count {
-            let name = self.config.naming.expert(role, layer, expert as u32);
+            let name = match halves {
+                Some(_) => self.name(Role::ExpertGateUp, layer),
+                None => self.in_file(self.config.naming.expert(role, layer, expert as u32)),
+            };
             let info = self.catalog.tensor(&name)?;
             // A GGUF has all experts in one tensor.
-            let first = match self.config.naming {
-                Naming::HuggingFace => {
+            let first = match (self.config.naming, halves) {
+                (Naming::HuggingFace, _) => {
                     check_shape(info, &[rows, columns])?;
                     0
                 }
-                Naming::Gguf => {
+                (Naming::Gguf, None) => {
                     check_shape(info, &[count, rows, columns])?;
                     expert * rows
+                }
+                (Naming::Gguf, Some(first)) => {
+                    check_shape(info, &[count, 2 * rows, columns])?;
+                    expert * 2 * rows + first
                 }
             };
             if *format.get_or_insert(info.format) != info.format {
@@ -142,7 +207,7 @@ impl<'a> Weights<'a> {
             components.push(Component { name, rows: first..first + rows, first_row: expert * rows });
         }
         let Some(format) = format else { return Err(Error::config("num_experts", "is 0")) };
-        let label = self.config.naming.expert(role, layer, 0);
+        let label = self.in_file(self.config.naming.expert(role, layer, 0));
         let id = program.declare(label, TensorKind::Weight(format), count * rows, columns);
         self.loads.push(WeightLoad { id, components });
         Ok(id)
@@ -163,7 +228,7 @@ impl<'a> Weights<'a> {
         columns: u32,
         is_configured: bool,
     ) -> Result<Option<TensorId>> {
-        let name = self.config.naming.bias(role, self.config.architecture.norms, layer);
+        let name = self.bias_name(role, layer);
         let is_wanted = match self.config.naming {
             Naming::HuggingFace => is_configured,
             Naming::Gguf => self.catalog.tensors.contains_key(&name),
@@ -171,20 +236,41 @@ impl<'a> Weights<'a> {
         is_wanted.then(|| self.vector(program, name, columns, false)).transpose()
     }
 
+    /// The bias of some rows of a larger matrix, if the file has one.
+    pub fn bias_part(
+        &mut self,
+        program: &mut Program,
+        fused: Fused,
+        layer: u32,
+        columns: u32,
+    ) -> Result<Option<TensorId>> {
+        let name = self.bias_name(fused.role, layer);
+        let Some(info) = self.catalog.tensors.get(&name) else { return Ok(None) };
+        check_shape(info, &[fused.rows.into()])?;
+        let first = u64::from(fused.first_row);
+        let id = program.declare(&name, TensorKind::State, 1, columns.into());
+        let elements = first..first + u64::from(columns);
+        self.states.push((id, StateInit::Tensor { name, elements, add_one: false }));
+        Ok(Some(id))
+    }
+
     fn vector(&mut self, program: &mut Program, name: String, columns: u32, add_one: bool) -> Result<TensorId> {
         check_shape(self.catalog.tensor(&name)?, &[columns.into()])?;
         let id = program.declare(&name, TensorKind::State, 1, columns.into());
-        self.states.push((id, StateInit::Tensor { name, add_one }));
+        self.states.push((id, StateInit::Tensor { name, elements: 0..columns.into(), add_one }));
         Ok(id)
     }
 
-    /// Refuses a file with tensors that nothing recorded so far reads, unless they are known to change no logit.
-    pub fn check_all_read(&self) -> Result<()> {
+    /// Refuses a file with tensors that nothing recorded so far reads, unless they are known to change no logit; where
+    /// no logits are wanted, what makes them is passed over too.
+    pub fn check_all_read(&self, with_head: bool) -> Result<()> {
         let of_loads = self.loads.iter().flat_map(|load| &load.components).map(|component| component.name.as_str());
-        let of_states = self.states.iter().filter_map(|(_, init)| init.tensor());
+        let of_states = self.states.iter().flat_map(|(_, init)| init.tensors());
         // Of the two sets of factors for a long context only one is read.
         let is_long = self.config.ropes.iter().any(|rope| matches!(rope.scaling, RopeScaling::Long { .. }));
+        let heads = [self.name(Role::Head, 0), self.bias_name(Role::Head, 0)];
         let is_harmless = |name: &str| match self.config.naming {
+            _ if !with_head && heads.iter().any(|head| head == name) => true,
             Naming::HuggingFace => unexpected::is_harmless_in_hf(name),
             Naming::Gguf => {
                 unexpected::is_harmless_in_gguf(name) || is_long && RopeConfig::LONG_FACTORS.contains(&name)

@@ -21,7 +21,8 @@ pub struct Slots {
 
 impl Slots {
     /// Gives each scratch tensor a slot. Two tensors share one only if no plan needs both at once; a command's operands
-    /// are all needed at once, so that no kernel reads what it writes unless it says so itself.
+    /// are all needed at once, so that no kernel reads what it writes unless it says so itself, and so are those of
+    /// commands that a device may [fuse](super::Fusion).
     pub fn assign(program: &Program) -> Self {
         let mut slots: Vec<Slot> = Vec::new();
         let spans: Vec<Vec<Option<(usize, usize)>>> = program.plans.iter().map(|plan| spans(program, plan)).collect();
@@ -53,13 +54,13 @@ impl Slots {
     }
 }
 
-/// The first and the last command that touches each tensor.
+/// The first and the last time at which each tensor is touched.
 fn spans(program: &Program, plan: &super::Plan) -> Vec<Option<(usize, usize)>> {
     let mut spans = vec![None; program.tensors.len()];
-    for (index, command) in plan.commands.iter().enumerate() {
+    for (time, command) in super::fuse::times(program, plan).into_iter().zip(&plan.commands) {
         for id in command.operands() {
             let span = &mut spans[id.0 as usize];
-            *span = Some(span.map_or((index, index), |(first, _)| (first, index)));
+            *span = Some(span.map_or((time, time), |(first, _)| (first, time)));
         }
     }
     spans

@@ -1,16 +1,18 @@
 //! A recorded list of commands on tensor ids. A model records one once; a device replays it for every step.
 
 mod dump;
+mod fuse;
 mod lifetime;
 
+pub use fuse::{Block, Fused, Fusion};
 pub use lifetime::{Slot, Slots};
 
 use std::collections::BTreeSet;
 
 use crate::{
     kernel::{
-        AddBias, AddRows, AddScaled, Attention, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm, Matmul,
-        Matvec, Mix, Operands, RmsNorm, Rope, Route, Scale, shader::Kernel,
+        AddBias, AddRows, AddScaled, Attention, Choose, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm,
+        Matmul, Matvec, Mix, Operands, Peaks, RmsNorm, Rope, Route, Scale, Shortlist, shader::Kernel,
     },
     tensor::{Format, TensorId},
 };
@@ -98,6 +100,9 @@ pub enum Command {
     LayerNorm(LayerNorm),
     Gelu(Gelu),
     AddRows(AddRows),
+    Peaks(Peaks),
+    Choose(Choose),
+    Shortlist(Shortlist),
 }
 
 impl Command {
@@ -122,6 +127,9 @@ impl Command {
             Self::LayerNorm(_) => Kernel::LayerNorm,
             Self::Gelu(_) => Kernel::Gelu,
             Self::AddRows(_) => Kernel::AddRows,
+            Self::Peaks(_) => Kernel::Peaks,
+            Self::Choose(_) => Kernel::Choose,
+            Self::Shortlist(_) => Kernel::Shortlist,
         }
     }
 
@@ -146,6 +154,9 @@ impl Command {
             Self::LayerNorm(command) => command.operands(),
             Self::Gelu(command) => command.operands(),
             Self::AddRows(command) => command.operands(),
+            Self::Peaks(command) => command.operands(),
+            Self::Choose(command) => command.operands(),
+            Self::Shortlist(command) => command.operands(),
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct EmbedRequest {
     /// What the texts are, for models that put other words before a question than before a passage. None: nothing is
     /// put before them, unless the model says otherwise.
     pub kind: Option<TextKind>,
+    /// Words to put before each text in place of the model's own: an instruction, for models that follow one.
+    pub prompt: Option<String>,
 }
 
 /// How the vectors of a text's tokens become one.

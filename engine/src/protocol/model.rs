@@ -234,6 +234,9 @@ pub struct FitReport {
     /// What is free; 0 if the platform does not tell.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub available_bytes: u64,
+    /// How much of that the weights of the model in use still take: they are freed before another is loaded.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub freed_bytes: u64,
     /// In words for a person.
     pub reason: String,
 }

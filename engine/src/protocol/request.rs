@@ -57,6 +57,13 @@ pub enum Request {
         #[cfg_attr(feature = "typescript", ts(type = "number"))]
         document: i64,
     },
+    /// Give all documents vectors of one model, from the texts that are kept. Answered by `document_progress` many times,
+    /// then `documents`. What was done before a stop stays done.
+    RefreshDocuments {
+        /// The embedding model, by its name. None: the one that `documents` names.
+        #[serde(default)]
+        model: Option<String>,
+    },
     /// Find the passages nearest to a question. Answered by `document_progress` sometimes, then `passages`.
     SearchDocuments(SearchDocuments),
     /// Stop the request of that number at the next token, text or passage. Answered by `cancelling` at once.

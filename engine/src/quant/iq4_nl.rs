@@ -12,7 +12,7 @@ use super::blocks::{PART, Packed, nibbles, scale};
 use crate::tensor::Format;
 
 /// What the nibbles stand for: denser near zero, as weights are. Figures from `ggml-common.h` of llama.cpp (MIT).
-pub(super) static VALUES: [f32; 16] =
+pub(crate) const VALUES: [f32; 16] =
     [-127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0, 89.0, 113.0];
 
 /// A block of a file.

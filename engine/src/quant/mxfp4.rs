@@ -14,7 +14,8 @@ use super::blocks::{PART, Packed, greatest, join_nibbles, nibbles};
 use crate::tensor::Format;
 
 /// Twice what the nibbles stand for; the upper eight are negative.
-static VALUES: [f32; 16] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
+pub(crate) const VALUES: [f32; 16] =
+    [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 0.0, -1.0, -2.0, -3.0, -4.0, -6.0, -8.0, -12.0];
 
 /// A block of a file.
 #[repr(C)]
@@ -38,7 +39,7 @@ impl Packed for Block {
 
 /// Half of the power of two that the exponent stands for; the two least ones are subnormal.
 #[inline(always)]
-fn half_scale(exponent: u8) -> f32 {
+pub(crate) fn half_scale(exponent: u8) -> f32 {
     let exponent = u32::from(exponent);
     f32::from_bits(if exponent < 2 { 0x0020_0000 << exponent } else { (exponent - 1) << 23 })
 }

@@ -33,7 +33,9 @@ impl GpuLayout {
             Format::MXFP4 => (1, 0),
             Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::IQ4_NL => (2, 0),
             Format::IQ2_XXS | Format::IQ2_XS | Format::IQ2_S | Format::IQ3_XXS | Format::IQ3_S => (2, 0),
-            Format::Q4_1 | Format::Q5_1 | Format::Q4_K | Format::Q5_K | Format::IQ4_XS => (4, 0),
+            Format::Q4_1 | Format::Q5_1 | Format::IQ4_XS => (4, 0),
+            // With the scales of parts of the block, so that the rest is whole loads of 16 bytes.
+            Format::Q4_K | Format::Q5_K => (16, 0),
             Format::Q3_K | Format::Q6_K | Format::TQ1_0 | Format::TQ2_0 => (0, 2),
             Format::Q2_K => (0, 4),
         };

@@ -183,7 +183,11 @@ impl Runtime {
         let About { choice, starts, cases, profile, profile_absence, elapsed_ms } = about;
         let Subject { name, opened, config } = subject;
         let (prefill, decode) = headline(&measured);
-        let memory = Planner::new(&config, &opened.catalog, false).plan(session.context_tokens())?;
+        let mut planner = Planner::new(&config, &opened.catalog, false).with_batches(session.prefill_tokens());
+        let mut memory = planner.plan(session.context_tokens())?;
+        let batch_bytes = session.device().batch_bytes();
+        memory.scratch_bytes += batch_bytes;
+        memory.total_bytes += batch_bytes;
         // The result is copied to be read.
         let read_back_bytes = if choice.adapter.is_some() { u64::from(config.vocab_size) * 4 } else { 0 };
         Ok(BenchReport {

@@ -1,4 +1,4 @@
-//! An encoder made ready, and texts to vectors.
+//! An embedding model made ready, and texts to vectors.
 
 use super::{Emit, Runtime, loading::Report};
 use crate::{
@@ -6,12 +6,12 @@ use crate::{
     decode::Embedder,
     file::OpenedModel,
     memory,
-    model::{Encoder, EncoderConfig, SentenceConfig},
+    model::{EmbedderConfig, SentenceConfig},
     protocol::{EmbedRequest, Embedded, Embedding, Event, LoadRequest, Loaded, ModelTask},
     text::{Sequence, Tokenizer},
 };
 
-/// An encoder that is ready.
+/// An embedding model that is ready.
 pub(super) struct ReadyEmbedder {
     pub(super) embedder: Embedder,
     pub(super) tokenizer: Tokenizer,
@@ -20,20 +20,20 @@ pub(super) struct ReadyEmbedder {
 }
 
 impl Runtime {
-    /// Puts an opened encoder on the device that was asked for.
+    /// Puts an opened embedding model on the device that was asked for.
     pub(super) async fn load_embedder(
         &self,
         name: String,
         opened: &OpenedModel,
-        config: EncoderConfig,
+        config: EmbedderConfig,
         request: &LoadRequest,
         report: &mut Report<'_>,
     ) -> Result<ReadyEmbedder> {
         let tokenizer = Tokenizer::from_documents(&opened.documents)?;
         let sentence = SentenceConfig::read(opened, &config)?;
         let tokens_max = sentence.plan_tokens(&config, request.context_tokens)?;
-        let architecture = config.architecture.name.to_owned();
-        let model = Encoder::record(config, &opened.catalog, tokens_max)?;
+        let architecture = config.architecture().to_owned();
+        let model = config.record(&opened.catalog, tokens_max)?;
         let (embedder, choice) = self
             .open_on(request.device, async |choice| {
                 if choice.adapter.is_none() {
@@ -107,7 +107,8 @@ impl Runtime {
 impl ReadyEmbedder {
     /// The tokens of one of the texts, behind the words that belong before its kind.
     fn sequence(&self, index: usize, text: &str, request: &EmbedRequest) -> Result<Sequence> {
-        let mut whole = format!("{}{text}", self.sentence.prompt(request.kind));
+        let prompt = request.prompt.as_deref().unwrap_or_else(|| self.sentence.prompt(request.kind));
+        let mut whole = format!("{prompt}{text}");
         if self.sentence.lowercase {
             whole = whole.to_lowercase();
         }

@@ -8,7 +8,7 @@ use crate::{
     error::human_bytes,
     file::{Catalog, Documents, OpenedModel, survey_model},
     memory::Planner,
-    model::{EncoderConfig, ModelConfig, SentenceConfig},
+    model::{EmbedderConfig, ModelConfig, SentenceConfig},
     profile,
     protocol::{
         AdapterReport, DeviceChoice, Failure, FileReport, Fit, FitReport, FormatReport, InspectRequest, Layout,
@@ -21,12 +21,12 @@ use crate::{
 const SHORTEST_TOKENS: u32 = 512;
 
 /// Looks at a model. What keeps it from running is part of the report; only a model whose headers cannot be read at all
-/// is a failure.
-pub async fn inspect(platform: &dyn Platform, request: &InspectRequest) -> Result<ModelReport> {
+/// is a failure. `freed_bytes` is what a model takes that makes room before another is loaded.
+pub async fn inspect(platform: &dyn Platform, request: &InspectRequest, freed_bytes: u64) -> Result<ModelReport> {
     let location = platform.find_model(&request.model).await?;
     let opened = survey_model(&*location.folder, location.file.as_deref()).await?;
     let mut report = describe(location.name, &opened, request.tensors);
-    let machine = Machine::look(platform).await;
+    let machine = Machine::look(platform, freed_bytes).await;
     match outlooks(&opened, request.context_tokens, &machine) {
         Ok(found) => {
             report.tasks = vec![found.task];
@@ -128,20 +128,27 @@ fn tensors(catalog: &Catalog) -> Vec<TensorReport> {
 
 /// What is known of the devices' memory.
 struct Machine {
+    /// What is free once the model in use has made room; 0 if nobody knows.
     available_bytes: u64,
+    freed_bytes: u64,
     cpu: String,
     adapter: Option<AdapterReport>,
     absence: String,
 }
 
 impl Machine {
-    async fn look(platform: &dyn Platform) -> Self {
+    async fn look(platform: &dyn Platform, freed_bytes: u64) -> Self {
         let (adapters, absence) = probing::adapters(platform).await;
         // The one that a load would take if a GPU were asked for.
         let chosen = profile::choose(DeviceChoice::Gpu, &adapters, &absence).ok().and_then(|choice| choice.adapter);
         let cpu = platform.cpu();
+        let (available_bytes, freed_bytes) = match platform.memory().available_bytes {
+            0 => (0, 0),
+            free_bytes => (free_bytes.saturating_add(freed_bytes), freed_bytes),
+        };
         Self {
-            available_bytes: platform.memory().available_bytes,
+            available_bytes,
+            freed_bytes,
             cpu: if cpu.name.is_empty() { cpu.simd } else { cpu.name },
             adapter: chosen.and_then(|index| adapters.into_iter().nth(index)),
             absence,
@@ -150,7 +157,8 @@ impl Machine {
 
     fn cpu(&self, plan: &MemoryPlan, fitting: Option<u32>) -> FitReport {
         let (needed, context) = (human_bytes(plan.total_bytes), plan.context_tokens);
-        let free = human_bytes(self.available_bytes);
+        let freed = if self.freed_bytes > 0 { " once the model in use has made room" } else { "" };
+        let free = format!("{} are free{freed}", human_bytes(self.available_bytes));
         let (fit, reason) = if cfg!(target_arch = "wasm32") && plan.total_bytes > u64::from(u32::MAX) {
             (
                 Fit::TooLarge,
@@ -160,24 +168,32 @@ impl Machine {
             let reason = format!("{needed} are needed with {context} tokens of context; how much is free is not known");
             (Fit::Unknown, reason)
         } else if plan.total_bytes <= self.available_bytes {
-            (Fit::Fits, format!("{needed} are needed with {context} tokens of context, and {free} are free"))
+            (Fit::Fits, format!("{needed} are needed with {context} tokens of context, and {free}"))
         } else {
             let way = match fitting {
                 Some(tokens) => format!("; {tokens} tokens of context would fit"),
                 None => "; the weights alone leave no room for a conversation".to_owned(),
             };
-            let reason = format!("{needed} are needed with {context} tokens of context, but {free} are free{way}");
+            let reason = format!("{needed} are needed with {context} tokens of context, but {free}{way}");
             (Fit::TooLarge, reason)
         };
-        let available_bytes = self.available_bytes;
-        FitReport { fit, device: self.cpu.clone(), needed_bytes: plan.total_bytes, available_bytes, reason }
+        let Self { available_bytes, freed_bytes, .. } = *self;
+        let device = self.cpu.clone();
+        FitReport { fit, device, needed_bytes: plan.total_bytes, available_bytes, freed_bytes, reason }
     }
 
     fn gpu(&self, plan: &MemoryPlan, fitting: Option<u32>) -> FitReport {
         let needed_bytes = plan.total_bytes;
         let Some(adapter) = &self.adapter else {
             let reason = self.absence.clone();
-            return FitReport { fit: Fit::NoDevice, device: String::new(), needed_bytes, available_bytes: 0, reason };
+            return FitReport {
+                fit: Fit::NoDevice,
+                device: String::new(),
+                needed_bytes,
+                available_bytes: 0,
+                freed_bytes: 0,
+                reason,
+            };
         };
         let largest = plan.largest_buffer_bytes;
         let limit = adapter.limits.max_storage_binding_bytes.min(adapter.limits.max_buffer_bytes);
@@ -186,7 +202,7 @@ impl Machine {
             let (largest, limit) = (human_bytes(largest), human_bytes(limit));
             let reason =
                 format!("one buffer of {largest} is needed, but the GPU takes {limit} at most; choose less context");
-            return FitReport { fit: Fit::TooLarge, device, needed_bytes, available_bytes: 0, reason };
+            return FitReport { fit: Fit::TooLarge, device, needed_bytes, available_bytes: 0, freed_bytes: 0, reason };
         }
         if adapter.is_software {
             // A GPU that is played in software has the machine's memory.
@@ -195,7 +211,7 @@ impl Machine {
         let needed = human_bytes(needed_bytes);
         let reason =
             format!("{needed} are needed; a GPU does not say how much it has free, loading shows whether it suffices");
-        FitReport { fit: Fit::Unknown, device, needed_bytes, available_bytes: 0, reason }
+        FitReport { fit: Fit::Unknown, device, needed_bytes, available_bytes: 0, freed_bytes: 0, reason }
     }
 }
 
@@ -209,13 +225,13 @@ struct Found {
 
 /// Plans for several lengths of context; an error is why the model cannot run.
 fn outlooks(opened: &OpenedModel, wanted: Option<u32>, machine: &Machine) -> Result<Found> {
-    // As a load goes about it: what is no encoder is taken for a decoder.
-    let encoder = EncoderConfig::find(&opened.documents)?;
+    // As a load goes about it: what makes no vectors is there to continue texts.
+    let embedder = EmbedderConfig::find(opened)?;
     opened.catalog.check_supported()?;
-    match encoder {
+    match embedder {
         Some(config) => {
             let sentence = SentenceConfig::read(opened, &config)?;
-            let planner = Planner::of_encoder(&config, &sentence, &opened.catalog);
+            let planner = Planner::of_embedder(&config, &sentence, &opened.catalog);
             plan_lengths(ModelTask::Embed, planner, wanted, machine)
         }
         None => {

@@ -9,7 +9,7 @@ use crate::{
     device::{CpuDevice, Device, GpuDevice, GpuOptions},
     file::{OpenedModel, open_model},
     memory,
-    model::{EncoderConfig, ModelConfig},
+    model::{EmbedderConfig, ModelConfig},
     profile::{self, Choice},
     protocol::{DeviceChoice, Event, LoadRequest, LoadStage, Loaded, Loading, ModelTask, Route},
     text::{ChatTemplate, Tokenizer},
@@ -68,12 +68,12 @@ impl Runtime {
         report(LoadStage::Opening, LoadProgress::default())?;
         let ModelLocation { name, folder, file } = self.platform.find_model(&request.model).await?;
         let opened = open_model(&*folder, file.as_deref()).await?;
-        let encoder = EncoderConfig::find(&opened.documents)?;
+        let embedder = EmbedderConfig::find(&opened)?;
         let total_bytes = opened.catalog.weights_bytes();
         report(LoadStage::Weights, LoadProgress { done_bytes: 0, total_bytes })?;
         let mut progress = |progress| report(LoadStage::Weights, progress);
         let mut report = Report { started_ms, progress: &mut progress };
-        Ok(match encoder {
+        Ok(match embedder {
             Some(config) => {
                 let ready = self.load_embedder(name, &opened, config, &request, &mut report).await?;
                 let loaded = ready.loaded.clone();
@@ -156,7 +156,8 @@ impl Runtime {
     pub(super) async fn open_cold_device(&self, choice: &Choice) -> Result<Device> {
         Ok(match choice.adapter {
             Some(adapter) => {
-                let options = GpuOptions { adapter: Some(adapter), ..GpuOptions::default() };
+                let page = self.platform.page_adapter();
+                let options = GpuOptions { adapter: Some(adapter), page, ..GpuOptions::default() };
                 let mut device = GpuDevice::open(&options).await?;
                 device.take_pipelines(None);
                 device.compile_with(self.platform.workers());

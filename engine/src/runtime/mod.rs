@@ -22,7 +22,7 @@ use std::{
 use crate::{
     Error, Result,
     decode::{Grammars, Score, Session},
-    protocol::{Event, Failure, LoadRequest, Loaded, ModelTask, Request},
+    protocol::{Event, Failure, LoadRequest, Loaded, ModelTask, Request, Route},
     text::{ChatTemplate, EncodeOptions, Tokenizer},
 };
 
@@ -80,7 +80,8 @@ impl Runtime {
             Request::Unload => self.clear().map(|()| Event::Unloaded),
             Request::Models => self.platform.models().await.map(Event::Models),
             Request::Inspect(request) => {
-                inspecting::inspect(&*self.platform, &request).await.map(|report| Event::Inspected(Box::new(report)))
+                let report = inspecting::inspect(&*self.platform, &request, self.freed_bytes()).await;
+                report.map(|report| Event::Inspected(Box::new(report)))
             }
             Request::AddModel { path } => self.platform.add_model(&path).await.map(|model| Event::ModelAdded { model }),
             Request::RemoveModel { model } => {
@@ -99,6 +100,7 @@ impl Runtime {
             Request::Documents
             | Request::AddDocument(_)
             | Request::RemoveDocument { .. }
+            | Request::RefreshDocuments { .. }
             | Request::SearchDocuments(_) => Err(Error::NoLibrary),
             Request::Embed(request) => match self.take_embedder() {
                 Ok(mut ready) => {
@@ -179,6 +181,20 @@ impl Runtime {
         };
         self.put(slot);
         error
+    }
+
+    /// What of the machine's memory comes back, surely, when the model that is ready makes room: its weights. A cache
+    /// that was never filled may take nothing.
+    fn freed_bytes(&self) -> u64 {
+        let loaded = match &*self.ready.borrow() {
+            Slot::Ready(ready) => (ready.loaded.route, ready.loaded.weights_bytes),
+            Slot::Embedder(ready) => (ready.loaded.route, ready.loaded.weights_bytes),
+            Slot::Empty | Slot::Busy => return 0,
+        };
+        match loaded {
+            (Route::NativeCpu | Route::WebviewCpu, weights_bytes) => weights_bytes,
+            (Route::NativeGpu | Route::WebviewGpu, _) => 0,
+        }
     }
 
     /// Empties the slot, unless it is in use.

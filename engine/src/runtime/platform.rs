@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Error, Result,
-    device::Workers,
+    device::{PageAdapter, Workers},
     file::{BoxedFuture, Folder},
     protocol::{CpuReport, MemoryReport, ModelList},
     text::LocalTime,
@@ -58,6 +58,10 @@ pub trait Platform {
     }
     /// "linux x86_64", ...
     fn name(&self) -> String;
+    /// What a web page knows of its GPU's adapter; nothing elsewhere.
+    fn page_adapter(&self) -> PageAdapter {
+        PageAdapter::default()
+    }
     /// Whether GPUs may be looked for.
     fn gpu_allowed(&self) -> bool;
 }

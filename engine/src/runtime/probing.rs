@@ -17,7 +17,7 @@ pub async fn adapters(platform: &dyn Platform) -> (Vec<AdapterReport>, String) {
         };
         return (Vec::new(), absence.into());
     }
-    let adapters = GpuDevice::adapters().await;
+    let adapters = GpuDevice::adapters_of(&platform.page_adapter()).await;
     let absence = if adapters.is_empty() { GpuDevice::absence() } else { String::new() };
     (adapters, absence)
 }

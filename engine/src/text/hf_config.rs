@@ -10,6 +10,7 @@ pub(super) struct HfConfig {
     pub bos_token: Option<String>,
     pub eos_token: Option<String>,
     pub add_bos: Option<bool>,
+    pub add_eos: Option<bool>,
     pub bos_id: Option<u32>,
     pub eos_ids: Vec<u32>,
     /// `bos_token` and the like, with their texts.
@@ -42,6 +43,7 @@ impl HfConfig {
             bos_token: token_text(&tokenizer["bos_token"]),
             eos_token: token_text(&tokenizer["eos_token"]),
             add_bos: tokenizer["add_bos_token"].as_bool(),
+            add_eos: tokenizer["add_eos_token"].as_bool(),
             bos_id: ids(&generation["bos_token_id"]).into_iter().chain(ids(&model["bos_token_id"])).next(),
             eos_ids: if listed.is_empty() { ids(&model["eos_token_id"]) } else { listed },
             special_tokens: special_tokens(&tokenizer),
@@ -105,7 +107,7 @@ mod tests {
     fn both_ways_of_writing_are_read() {
         let config = HfConfig::parse(
             Some(
-                r#"{"bos_token": "<s>", "eos_token": {"content": "</s>", "special": true}, "add_bos_token": false,
+                r#"{"bos_token": "<s>", "eos_token": {"content": "</s>", "special": true}, "add_bos_token": false, "add_eos_token": true,
                 "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]}"#,
             ),
             Some(r#"{"eos_token_id": [4, 0], "bos_token_id": 0}"#),
@@ -116,6 +118,7 @@ mod tests {
             bos_token: Some("<s>".to_owned()),
             eos_token: Some("</s>".to_owned()),
             add_bos: Some(false),
+            add_eos: Some(true),
             bos_id: Some(0),
             eos_ids: vec![4, 0],
             special_tokens: [("bos_token", "<s>"), ("eos_token", "</s>")]

@@ -148,6 +148,8 @@ impl Tokenizer {
         tokenizer.charsmap = vocabulary.rules.charsmap;
         let wants_bos = config.add_bos.unwrap_or(!vocabulary.is_unigram);
         tokenizer.prefix = tokenizer.bos.filter(|_| wants_bos).into_iter().collect();
+        let eos = config.eos_token.as_deref().map_or(eos, |token| tokenizer.id_of(token));
+        tokenizer.suffix = eos.filter(|_| config.add_eos == Some(true)).into_iter().collect();
         Ok(tokenizer)
     }
 

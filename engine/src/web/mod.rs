@@ -3,6 +3,7 @@
 mod chosen;
 mod http;
 mod platform;
+mod threads;
 
 use std::rc::Rc;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use crate::{
+    device::PageAdapter,
     protocol::{Event, EventEnvelope, Failure, RequestEnvelope},
     runtime::Runtime,
 };
@@ -23,6 +25,9 @@ struct Options {
     allow_gpu: bool,
     /// The URL under which each model has a folder.
     model_base: String,
+    /// What the page found out about its GPU.
+    #[serde(default)]
+    adapter: PageAdapter,
 }
 
 /// The engine, for JavaScript. It speaks the protocol in JSON texts.
@@ -34,12 +39,12 @@ pub struct WebEngine {
 
 #[wasm_bindgen]
 impl WebEngine {
-    /// Makes an engine. `options` is `{ allowGpu: boolean, modelBase: string }`.
+    /// Makes an engine. `options` is `{ allowGpu: boolean, modelBase: string, adapter?: { name: string, features: string[] } }`.
     pub async fn create(options: JsValue) -> Result<WebEngine, JsError> {
         std::panic::set_hook(Box::new(|panic| platform::log_error(&panic.to_string())));
         let text = js_sys::JSON::stringify(&options).map_err(|_| JsError::new("the options are no object"))?;
-        let Options { allow_gpu, model_base } = serde_json::from_str(&String::from(text))?;
-        let platform = Rc::new(WebPlatform::new(allow_gpu, model_base));
+        let Options { allow_gpu, model_base, adapter } = serde_json::from_str(&String::from(text))?;
+        let platform = Rc::new(WebPlatform::new(allow_gpu, model_base, adapter));
         Ok(WebEngine { runtime: Rc::new(Runtime::new(platform.clone())), platform })
     }
 

@@ -1,16 +1,16 @@
 //! What a page or a worker gives the engine.
 
-use std::{rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 
 use serde::Deserialize;
 
-use super::{chosen::ChosenFiles, http::HttpFolder};
+use super::{chosen::ChosenFiles, http::HttpFolder, threads};
 use crate::{
     Error, Result,
-    device::{Serial, SimdLevel, Workers},
+    device::{PageAdapter, Serial, SimdLevel, Workers},
     file::BoxedFuture,
     protocol::{CpuReport, ListedModel, MemoryReport, ModelList},
     runtime::{ModelLocation, Platform},
@@ -19,6 +19,10 @@ use crate::{
 
 /// The model that stands for an empty name.
 const BUNDLED_MODEL: &str = "hearth-tiny";
+
+/// Messages wait so long at most while the engine computes. Looking for them takes a tenth of a millisecond, and a small
+/// model makes a token in less than one.
+const PAUSE_EVERY_MS: f64 = 8.0;
 
 /// What `registry.json` says, beside the models' folders.
 #[derive(Default, Deserialize)]
@@ -42,13 +46,15 @@ pub struct WebPlatform {
     pub chosen: ChosenFiles,
     allow_gpu: bool,
     model_base: String,
+    adapter: PageAdapter,
+    paused_ms: Cell<f64>,
 }
 
 impl WebPlatform {
     /// `model_base` is the URL under which each model has a folder.
-    pub fn new(allow_gpu: bool, model_base: String) -> Self {
+    pub fn new(allow_gpu: bool, model_base: String, adapter: PageAdapter) -> Self {
         let model_base = model_base.trim_end_matches('/').to_owned();
-        Self { chosen: ChosenFiles::default(), allow_gpu, model_base }
+        Self { chosen: ChosenFiles::default(), allow_gpu, model_base, adapter, paused_ms: Cell::new(0.0) }
     }
 
     /// The models that the page's server offers. A server without a list still has the bundled model.
@@ -88,6 +94,9 @@ impl Platform for WebPlatform {
     /// A message to ourselves: unlike a timer, which browsers slow down to 4 ms, it comes at once.
     fn pause(&self) -> BoxedFuture<'_, ()> {
         Box::pin(async {
+            if self.now_ms() - self.paused_ms.get() < PAUSE_EVERY_MS {
+                return;
+            }
             let Ok(channel) = web_sys::MessageChannel::new() else { return };
             let arrived = js_sys::Promise::new(&mut |resolve, _| {
                 let resolve = Closure::once_into_js(move || {
@@ -101,6 +110,7 @@ impl Platform for WebPlatform {
                 let _ = JsFuture::from(arrived).await;
             }
             channel.port1().close();
+            self.paused_ms.set(self.now_ms());
         })
     }
 
@@ -163,7 +173,7 @@ impl Platform for WebPlatform {
     }
 
     fn workers(&self) -> Arc<dyn Workers> {
-        Arc::new(Serial)
+        threads::crew().unwrap_or_else(|| Arc::new(Serial))
     }
 
     fn cpu(&self) -> CpuReport {
@@ -171,7 +181,7 @@ impl Platform for WebPlatform {
             name: String::new(),
             simd: SimdLevel::detect().name().to_owned(),
             cores: navigator_number("hardwareConcurrency") as u32,
-            threads: 1,
+            threads: self.workers().count() as u32,
         }
     }
 
@@ -183,6 +193,10 @@ impl Platform for WebPlatform {
 
     fn name(&self) -> String {
         "wasm32".into()
+    }
+
+    fn page_adapter(&self) -> PageAdapter {
+        self.adapter.clone()
     }
 
     fn gpu_allowed(&self) -> bool {

@@ -8,15 +8,15 @@ use hearth_engine::{
 use super::*;
 
 /// A matrix, as stored and as float64.
-struct Weights {
-    format: Format,
-    columns: usize,
-    bytes: Vec<u8>,
-    numbers: Vec<f64>,
+pub struct Weights {
+    pub format: Format,
+    pub columns: usize,
+    pub bytes: Vec<u8>,
+    pub numbers: Vec<f64>,
 }
 
 impl Weights {
-    fn random(seed: u64, format: Format, rows: usize, columns: usize, exponent: i32) -> Self {
+    pub fn random(seed: u64, format: Format, rows: usize, columns: usize, exponent: i32) -> Self {
         let bytes = super::rows(format, seed, rows * columns, exponent);
         let mut decoded = vec![0.0; rows * columns];
         quant::decode_row(format, &bytes, &mut decoded);

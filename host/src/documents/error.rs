@@ -134,12 +134,12 @@ impl DocumentError {
     pub fn hint(&self) -> &str {
         match self {
             Self::NoEmbeddingModel => {
-                "Put an embedding model of the BERT family on the list, with `hearth models add FOLDER` or in the app, or \
-                 name one with --model: all-MiniLM-L6-v2, bge, e5 or gte."
+                "Put an embedding model on the list, with `hearth models add FOLDER` or in the app, or name one with \
+                 --model: all-MiniLM-L6-v2, bge, e5, gte or Qwen3-Embedding."
             }
             Self::OtherModel { .. } => {
-                "Add the documents again with the chosen model, which replaces their vectors, or choose the model that \
-                 they were added with."
+                "Give them vectors of the chosen model, in the window or with `hearth documents refresh --model NAME`, or \
+                 choose the model that they were added with."
             }
             Self::NotUtf8 { .. } => "Save the file as text in UTF-8, Markdown or PDF, and add it again.",
             Self::TooLarge { .. } => {

@@ -23,7 +23,7 @@ const HEADING_PART: usize = 4;
 
 /// Documents in one database file.
 pub struct Library {
-    store: Store,
+    pub(super) store: Store,
 }
 
 impl Library {
@@ -58,20 +58,7 @@ impl Library {
         let (chunks, texts) = prepare(source, encoder)?;
         let vectors = encoder.embed_chunks(texts, progress)?;
         let dimensions = vectors.first().map_or(0, Vec::len) as u32;
-        let mut characters = CharacterCounter::new(&source.text);
-        let stored: Vec<StoredChunk> = chunks
-            .into_iter()
-            .zip(vectors)
-            .map(|(chunk, vector)| StoredChunk {
-                characters: PassageRange {
-                    start: characters.before(chunk.range.start) as u32,
-                    end: characters.before(chunk.range.end) as u32,
-                },
-                text: source.text.get(chunk.range).unwrap_or_default().to_owned(),
-                heading: chunk.heading,
-                vector,
-            })
-            .collect();
+        let stored = stored_chunks(source, chunks, vectors);
         let model = VectorModel { name: name.clone(), weights_bytes, dimensions };
         self.store.insert(&NewDocument {
             name: &source.name,
@@ -148,7 +135,7 @@ impl Library {
 }
 
 /// A document's chunks, and what the encoder reads of each: the headings that lead to it, then its text.
-fn prepare(source: &Source, encoder: &Encoder) -> Result<(Vec<Chunk>, Vec<String>)> {
+pub(super) fn prepare(source: &Source, encoder: &Encoder) -> Result<(Vec<Chunk>, Vec<String>)> {
     let tokens_max = encoder.passage_tokens_max();
     let line = |heading: &str| if heading.is_empty() { String::new() } else { format!("{heading}\n") };
     let mut heading_tokens = 0;
@@ -172,6 +159,21 @@ fn prepare(source: &Source, encoder: &Encoder) -> Result<(Vec<Chunk>, Vec<String
         texts.push(if is_read { heading + text } else { text.to_owned() });
     }
     Ok((chunks, texts))
+}
+
+/// Chunks with their vectors, as they are stored.
+pub(super) fn stored_chunks(source: &Source, chunks: Vec<Chunk>, vectors: Vec<Vec<f32>>) -> Vec<StoredChunk> {
+    let mut characters = CharacterCounter::new(&source.text);
+    let chunks = chunks.into_iter().zip(vectors).map(|(chunk, vector)| StoredChunk {
+        characters: PassageRange {
+            start: characters.before(chunk.range.start) as u32,
+            end: characters.before(chunk.range.end) as u32,
+        },
+        text: source.text.get(chunk.range).unwrap_or_default().to_owned(),
+        heading: chunk.heading,
+        vector,
+    });
+    chunks.collect()
 }
 
 /// Characters before a byte, for bytes that mostly ascend.

@@ -8,6 +8,7 @@ mod encoder;
 mod error;
 mod library;
 mod pdf;
+mod refresh;
 mod source;
 mod store;
 

@@ -3,8 +3,12 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
-    time::Duration,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    time::{Duration, Instant},
 };
 
 use lopdf::{Document, LoadOptions};
@@ -20,17 +24,43 @@ const PAGES_MAX: usize = 5000;
 const STREAM_BYTES_MAX: usize = 32 << 20;
 /// After this the reader is left behind.
 const TIME_MAX: Duration = Duration::from_secs(60);
+/// How often it is asked whether to go on.
+const STOP_EVERY: Duration = Duration::from_millis(50);
 /// The reader recurses through what the file nests.
 const STACK_BYTES: usize = 32 << 20;
+/// So many readers may be at work, those that were left behind included: each holds a file and what it unpacked.
+const READERS_MAX: usize = 4;
 
-/// The text of each page; a page without any is empty.
-pub(super) fn pages(name: &str, bytes: Vec<u8>) -> Result<Vec<String>> {
+static READERS: AtomicUsize = AtomicUsize::new(0);
+
+/// One of the readers that may be at work.
+struct Seat;
+
+impl Seat {
+    fn take() -> Option<Self> {
+        let one_more = |readers| (readers < READERS_MAX).then_some(readers + 1);
+        READERS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok().then_some(Self)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        READERS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The text of each page; a page without any is empty. A reader that is stopped, or takes too long, is left behind: it
+/// ends with the page that it is at.
+pub(super) fn pages(name: &str, bytes: Vec<u8>, is_stopped: &mut dyn FnMut() -> bool) -> Result<Vec<String>> {
     let bad = |reason: String| DocumentError::BadPdf { name: name.to_owned(), reason };
+    let seat = Seat::take().ok_or_else(|| bad("too many files that were given up are still being read".to_owned()))?;
     let (sender, receiver) = mpsc::channel();
-    let owned = name.to_owned();
+    let (owned, left_behind) = (name.to_owned(), Arc::new(AtomicBool::new(false)));
+    let is_left_behind = Arc::clone(&left_behind);
     let reader = move || {
-        let outcome = catch_unwind(AssertUnwindSafe(|| read(&owned, &bytes)));
-        // Nobody waits any more if it took too long.
+        let outcome = catch_unwind(AssertUnwindSafe(|| read(&owned, &bytes, &is_left_behind)));
+        drop((seat, bytes));
+        // Nobody waits any more if it was left behind.
         let _ = sender.send(outcome);
     };
     std::thread::Builder::new()
@@ -38,14 +68,23 @@ pub(super) fn pages(name: &str, bytes: Vec<u8>) -> Result<Vec<String>> {
         .stack_size(STACK_BYTES)
         .spawn(reader)
         .map_err(|error| bad(error.to_string()))?;
-    match receiver.recv_timeout(TIME_MAX) {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(bad("it breaks the reader".to_owned())),
-        Err(_) => Err(bad(format!("it takes longer than {} s", TIME_MAX.as_secs()))),
-    }
+    let started = Instant::now();
+    let ended = loop {
+        match receiver.recv_timeout(STOP_EVERY) {
+            Ok(Ok(outcome)) => return outcome,
+            Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => return Err(bad("it breaks the reader".to_owned())),
+            Err(RecvTimeoutError::Timeout) if is_stopped() => break DocumentError::Cancelled,
+            Err(RecvTimeoutError::Timeout) if started.elapsed() >= TIME_MAX => {
+                break bad(format!("it takes longer than {} s", TIME_MAX.as_secs()));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    };
+    left_behind.store(true, Ordering::Relaxed);
+    Err(ended)
 }
 
-fn read(name: &str, bytes: &[u8]) -> Result<Vec<String>> {
+fn read(name: &str, bytes: &[u8], is_left_behind: &AtomicBool) -> Result<Vec<String>> {
     let bad = |reason: String| DocumentError::BadPdf { name: name.to_owned(), reason };
     let options = LoadOptions::with_max_decompressed_size(STREAM_BYTES_MAX);
     let document = Document::load_mem_with_options(bytes, options).map_err(|error| bad(error.to_string()))?;
@@ -61,6 +100,9 @@ fn read(name: &str, bytes: &[u8]) -> Result<Vec<String>> {
     }
     let (mut pages, mut text_bytes) = (Vec::new(), 0);
     for number in 1..=count as u32 {
+        if is_left_behind.load(Ordering::Relaxed) {
+            return Err(DocumentError::Cancelled);
+        }
         // A font that cannot be read takes its own words away, not those of the others.
         let parts = document.extract_text_chunks_with_limit(&[number], STREAM_BYTES_MAX);
         let page: String = parts.into_iter().flatten().collect();
@@ -104,6 +146,24 @@ mod tests {
         let mut bytes = Vec::new();
         document.save_to(&mut bytes).unwrap();
         bytes
+    }
+
+    fn pages(name: &str, bytes: Vec<u8>) -> Result<Vec<String>> {
+        super::pages(name, bytes, &mut || false)
+    }
+
+    /// Long pages take the reader longer than the first question whether to go on.
+    #[test]
+    fn a_stop_takes_effect_while_the_reader_still_reads() {
+        let line = "A small fire keeps the room warm. ".repeat(20_000);
+        let slow = sample(&[line.as_str(); 12]);
+        let mut asked = 0;
+        let mut is_stopped = || {
+            asked += 1;
+            true
+        };
+        assert_eq!(super::pages("a.pdf", slow, &mut is_stopped), Err(DocumentError::Cancelled));
+        assert_eq!(asked, 1);
     }
 
     #[test]

@@ -64,6 +64,11 @@ pub struct Source {
 impl Source {
     /// Reads a file.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_until(path, &mut || false)
+    }
+
+    /// Reads a file; see [`Self::read_until`].
+    pub fn open_until(path: &Path, is_stopped: &mut dyn FnMut() -> bool) -> Result<Self> {
         let file_name = path.display().to_string();
         let failed = |error: std::io::Error| DocumentError::Io { file: file_name.clone(), reason: error.to_string() };
         let file = File::open(path).map_err(failed)?;
@@ -71,11 +76,16 @@ impl Source {
         // What a pipe or a growing file holds is not known before it is read.
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
         let name = path.file_name().map_or_else(|| file_name.clone(), |name| name.to_string_lossy().into_owned());
-        Self::read(&name, bytes)
+        Self::read_until(&name, bytes, is_stopped)
     }
 
     /// Reads a document's bytes.
     pub fn read(name: &str, bytes: Vec<u8>) -> Result<Self> {
+        Self::read_until(name, bytes, &mut || false)
+    }
+
+    /// The same; `is_stopped` is asked now and then while a PDF is read, and ends it at once.
+    pub fn read_until(name: &str, bytes: Vec<u8>, is_stopped: &mut dyn FnMut() -> bool) -> Result<Self> {
         let name = name.to_owned();
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(too_large(name, "a size in bytes", bytes.len() as u64, FILE_BYTES_MAX));
@@ -84,7 +94,7 @@ impl Source {
         let kind = kind_of(&name, &bytes);
         let (text, sections) = match kind {
             DocumentKind::Pdf => {
-                let pages = pdf::pages(&name, bytes)?;
+                let pages = pdf::pages(&name, bytes, is_stopped)?;
                 joined(pages)
             }
             DocumentKind::Text | DocumentKind::Markdown => {

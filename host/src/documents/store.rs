@@ -51,6 +51,13 @@ pub(super) struct StoredChunk {
     pub vector: Vec<f32>,
 }
 
+/// A chunk as it is read again, without its vector.
+pub(super) struct KeptChunk {
+    pub heading: String,
+    pub characters: PassageRange,
+    pub text: String,
+}
+
 /// A document as it is stored.
 pub(super) struct NewDocument<'a> {
     pub name: &'a str,
@@ -150,6 +157,37 @@ impl Store {
         Ok(name.map(|name| (name, count.cast_unsigned())))
     }
 
+    /// The documents whose vectors are not this model's.
+    pub fn strangers(&self, model: &str, weights_bytes: u64) -> Result<Vec<Document>> {
+        let fault = self.fault();
+        let sql =
+            format!("SELECT {DOCUMENT_COLUMNS} FROM documents WHERE model <> ?1 OR weights_bytes <> ?2 ORDER BY id");
+        let mut statement = self.connection.prepare(&sql).map_err(&fault)?;
+        let rows = statement.query_map(params![model, weights_bytes.cast_signed()], document).map_err(&fault)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(&fault)
+    }
+
+    /// A document's chunks, in their order.
+    pub fn kept_chunks(&self, id: i64) -> Result<Vec<KeptChunk>> {
+        let fault = self.fault();
+        let sql = "SELECT heading, start_character, end_character, text FROM chunks WHERE document_id = ?1 ORDER BY id";
+        let mut statement = self.connection.prepare(sql).map_err(&fault)?;
+        let read = |row: &Row<'_>| {
+            let characters = PassageRange { start: count(row, 1)?, end: count(row, 2)? };
+            Ok(KeptChunk { heading: row.get(0)?, characters, text: row.get(3)? })
+        };
+        let rows = statement.query_map([id], read).map_err(&fault)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(&fault)
+    }
+
+    /// Gives a document other chunks, of another model: all of them or none. Nothing happens if it is gone.
+    pub fn replace_chunks(&mut self, id: i64, model: &VectorModel, chunks: &[StoredChunk]) -> Result<()> {
+        let fault = self.fault();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&fault)?;
+        replace_chunks(&transaction, id, model, chunks).map_err(&fault)?;
+        transaction.commit().map_err(&fault)
+    }
+
     /// Gives every chunk's number and vector to `visit`.
     pub fn visit_vectors(&self, dimensions: usize, visit: &mut dyn FnMut(i64, &[f32])) -> Result<()> {
         let fault = self.fault();
@@ -217,16 +255,38 @@ fn insert(transaction: &Transaction<'_>, new: &NewDocument<'_>) -> rusqlite::Res
         ],
     )?;
     let id = transaction.last_insert_rowid();
+    insert_chunks(transaction, id, new.chunks)?;
+    Ok(id)
+}
+
+fn replace_chunks(
+    transaction: &Transaction<'_>,
+    id: i64,
+    model: &VectorModel,
+    chunks: &[StoredChunk],
+) -> rusqlite::Result<()> {
+    let changed = transaction.execute(
+        "UPDATE documents SET model = ?2, weights_bytes = ?3, dimensions = ?4 WHERE id = ?1",
+        params![id, model.name, model.weights_bytes.cast_signed(), model.dimensions],
+    )?;
+    if changed == 0 {
+        return Ok(());
+    }
+    transaction.execute("DELETE FROM chunks WHERE document_id = ?1", [id])?;
+    insert_chunks(transaction, id, chunks)
+}
+
+fn insert_chunks(transaction: &Transaction<'_>, id: i64, chunks: &[StoredChunk]) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare(
         "INSERT INTO chunks (document_id, heading, start_character, end_character, text, vector)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for chunk in new.chunks {
+    for chunk in chunks {
         let vector: Vec<u8> = chunk.vector.iter().flat_map(|number| number.to_le_bytes()).collect();
         let PassageRange { start, end } = chunk.characters;
         statement.execute(params![id, chunk.heading, start, end, chunk.text, vector])?;
     }
-    Ok(id)
+    Ok(())
 }
 
 fn document(row: &Row<'_>) -> rusqlite::Result<Document> {

@@ -4,13 +4,13 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use hearth_engine::{
     Error,
     file::survey_model,
-    model::EncoderConfig,
+    model::EmbedderConfig,
     protocol::{
         AddDocument, DeviceChoice, DocumentContent, DocumentList, DocumentProgress, DocumentStage, Event, Failure,
         FoundPassages, LoadRequest, Request, SearchDocuments,
@@ -20,7 +20,7 @@ use hearth_engine::{
 
 use super::{
     EngineHandle, HostOptions,
-    queue::{Queue, Work},
+    queue::{Pause, Queue, Work},
     stopped,
     thread::{Emitter, STACK_BYTES, guarded},
 };
@@ -31,6 +31,8 @@ use crate::{
 
 /// The most bytes of a document that a request may carry: what a person waits for gladly over a slow transport.
 pub const CONTENT_BYTES_MAX: u32 = 16 << 20;
+/// An embedding model that nobody has asked anything of for so long is let go.
+const IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 /// The longest name of a document that is kept.
 const NAME_CHARS_MAX: usize = 200;
 
@@ -47,7 +49,11 @@ pub struct DocumentOptions {
 pub(super) fn is_about(request: &Request) -> bool {
     matches!(
         request,
-        Request::Documents | Request::AddDocument(_) | Request::RemoveDocument { .. } | Request::SearchDocuments(_)
+        Request::Documents
+            | Request::AddDocument(_)
+            | Request::RemoveDocument { .. }
+            | Request::RefreshDocuments { .. }
+            | Request::SearchDocuments(_)
     )
 }
 
@@ -56,7 +62,16 @@ pub(super) fn spawn(queue: Arc<Queue>, host: HostOptions, options: DocumentOptio
         let cancellations = Cancellations::default();
         queue.set_cancellations(cancellations.clone());
         let mut desk = Desk { host, options, library: None, engine: None, encoder: None, known: Vec::new() };
-        while let Some((id, work)) = queue.next() {
+        loop {
+            let (id, work) = match queue.next_within(IDLE_MAX) {
+                Ok(next) => next,
+                Err(Pause::Idle) => {
+                    desk.rest();
+                    queue.set_holding(false);
+                    continue;
+                }
+                Err(Pause::Closed) => return,
+            };
             let Work::Request { request, emit } = work else {
                 queue.finish(id);
                 continue;
@@ -66,6 +81,12 @@ pub(super) fn spawn(queue: Arc<Queue>, host: HostOptions, options: DocumentOptio
                 let mut client = Client { emitter: &mut emitter, cancellations: &cancellations, id };
                 desk.answer(request, &mut client)
             });
+            match &outcome {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => desk.let_go(error),
+                Err(_) => desk.forget(),
+            }
+            queue.set_holding(desk.engine.is_some());
             // Still the current request: a client that is told of the end may at once ask for more.
             queue.finish(id);
             match outcome {
@@ -74,11 +95,10 @@ pub(super) fn spawn(queue: Arc<Queue>, host: HostOptions, options: DocumentOptio
                 }
                 Ok(Err(error)) => {
                     tracing::info!(id, %error, "a request about documents failed");
-                    desk.let_go(&error);
                     emitter.end(Failure::from(&error));
                     continue;
                 }
-                Err(_) => desk.forget(),
+                Err(_) => {}
             }
             emitter.end(stopped("it did not say how the request ended"));
         }
@@ -132,6 +152,7 @@ impl Desk {
                 let document = self.library()?.remove_number(document)?;
                 Ok(Event::DocumentRemoved { document })
             }
+            Request::RefreshDocuments { model } => self.refresh(model, client).map(Event::Documents),
             Request::SearchDocuments(request) => self.search(&request, client).map(Event::Passages),
             _ => Err(engine_error(&Error::NoLibrary)),
         }
@@ -148,7 +169,7 @@ impl Desk {
 
     fn add(&mut self, request: AddDocument, client: &mut Client<'_>) -> Result<Event> {
         client.begin(DocumentStage::Reading)?;
-        let source = self.read(request.content)?;
+        let source = self.read(request.content, client)?;
         self.load(request.model, client)?;
         self.library()?;
         let (Some(library), Some((_, encoder))) = (&mut self.library, &self.encoder) else {
@@ -158,6 +179,19 @@ impl Desk {
             client.tell(DocumentStage::Embedding, progress.done_chunks, progress.total_chunks)
         })?;
         Ok(Event::DocumentAdded(added))
+    }
+
+    /// Gives all documents vectors of one model.
+    fn refresh(&mut self, model: Option<String>, client: &mut Client<'_>) -> Result<DocumentList> {
+        self.load(model, client)?;
+        self.library()?;
+        let (Some(library), Some((_, encoder))) = (&mut self.library, &self.encoder) else {
+            return Err(DocumentError::NoEmbeddingModel);
+        };
+        library.refresh(encoder, &mut |progress| {
+            client.tell(DocumentStage::Embedding, progress.done_chunks, progress.total_chunks)
+        })?;
+        self.list()
     }
 
     fn search(&mut self, request: &SearchDocuments, client: &mut Client<'_>) -> Result<FoundPassages> {
@@ -177,21 +211,30 @@ impl Desk {
     }
 
     /// The document's text, from wherever it is.
-    fn read(&self, content: DocumentContent) -> Result<Source> {
+    fn read(&self, content: DocumentContent, client: &Client<'_>) -> Result<Source> {
+        let is_stopped = &mut || client.is_stopped();
         match content {
-            DocumentContent::Path { path } if self.options.allows_paths => Source::open(Path::new(&path)),
+            DocumentContent::Path { path } if self.options.allows_paths => {
+                let path = Path::new(&path);
+                // A pipe would wait for somebody who writes, and a stop cannot end that.
+                if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+                    let file = path.display().to_string();
+                    return Err(DocumentError::Io { file, reason: "it is not a file".to_owned() });
+                }
+                Source::open_until(path, is_stopped)
+            }
             DocumentContent::Path { .. } => Err(DocumentError::PathNotAllowed),
             DocumentContent::Text { name, text } => {
                 let name = plain_name(&name);
                 refuse_more_than(&name, text.len(), TEXT_BYTES_MAX)?;
-                Source::read(&name, text.into_bytes())
+                Source::read_until(&name, text.into_bytes(), is_stopped)
             }
             DocumentContent::Bytes { name, base64 } => {
                 let name = plain_name(&name);
                 refuse_more_than(&name, base64.len() / 4 * 3, CONTENT_BYTES_MAX as usize + 3)?;
                 let bytes = base64::decode(base64)
                     .map_err(|error| DocumentError::BadBase64 { name: name.clone(), reason: error.to_string() })?;
-                Source::read(&name, bytes)
+                Source::read_until(&name, bytes, is_stopped)
             }
         }
     }
@@ -268,19 +311,24 @@ impl Desk {
         }
     }
 
-    /// After a panic nothing is certain.
-    fn forget(&mut self) {
-        self.library = None;
+    /// Frees the memory of the embedding model, which comes back with the next document or question.
+    fn rest(&mut self) {
         self.encoder = None;
         self.engine = None;
     }
+
+    /// After a panic nothing is certain.
+    fn forget(&mut self) {
+        self.library = None;
+        self.rest();
+    }
 }
 
-/// Whether a model is an encoder, by its headers.
+/// Whether a model is made for vectors, by its headers.
 fn makes_vectors(found: &FoundModel) -> bool {
     let folder = DiskFolder::new(found.folder.clone());
     let opened = pollster::block_on(survey_model(&folder, found.file.as_deref()));
-    opened.and_then(|opened| EncoderConfig::find(&opened.documents)).is_ok_and(|config| config.is_some())
+    opened.and_then(|opened| EmbedderConfig::find(&opened)).is_ok_and(|config| config.is_some())
 }
 
 fn engine_error(error: &Error) -> DocumentError {

@@ -10,7 +10,7 @@ use std::{
 
 use hearth_engine::{
     Error,
-    protocol::{Event, Failure},
+    protocol::{Event, Failure, Request},
     runtime::Runtime,
 };
 
@@ -24,7 +24,8 @@ use crate::{HostPlatform, physical_cores, worker_pool};
 /// Shader compilers and tokenizers recurse deeper than a thread's usual two megabytes allow in a debug build.
 pub(super) const STACK_BYTES: usize = 16 << 20;
 
-pub(super) fn spawn(queue: Arc<Queue>, options: HostOptions) -> std::io::Result<JoinHandle<()>> {
+/// `documents` is the queue of the thread whose embedding model makes room for a model that is loaded here.
+pub(super) fn spawn(queue: Arc<Queue>, documents: Arc<Queue>, options: HostOptions) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("hearth-engine".to_owned()).stack_size(STACK_BYTES).spawn(move || {
         // Once for the thread, however often the runtime is replaced: the pool counts this thread as its own.
         let workers = worker_pool(options.threads.unwrap_or_else(physical_cores));
@@ -32,7 +33,7 @@ pub(super) fn spawn(queue: Arc<Queue>, options: HostOptions) -> std::io::Result<
             let platform = HostPlatform::new(options.models.clone(), Arc::clone(&workers), options.gpu_allowed);
             let runtime = Runtime::new(Rc::new(platform));
             queue.set_cancellations(runtime.cancellations());
-            let ended = answer(&queue, &runtime);
+            let ended = answer(&queue, &documents, &runtime);
             // After a panic its parts may not be in a state to be taken down in order.
             let dropped = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
             if let Err(panic) = dropped {
@@ -51,10 +52,13 @@ enum Ended {
 }
 
 /// Answers requests until there is an end to it.
-fn answer(queue: &Queue, runtime: &Runtime) -> Ended {
+fn answer(queue: &Queue, documents: &Queue, runtime: &Runtime) -> Ended {
     while let Some((id, work)) = queue.next() {
         let panicked = match work {
             Work::Request { request, emit } => {
+                if matches!(request, Request::Load(_) | Request::Bench(_)) {
+                    documents.free_idle();
+                }
                 let mut emitter = Emitter::new(emit);
                 let outcome = guarded(|| {
                     pollster::block_on(runtime.handle(id, request, &mut |event| emitter.emit(event)));

@@ -175,6 +175,8 @@ export class FakeLink implements Link {
   readonly dialogs: ('file' | 'folder')[] = [];
   /** Who wants to know of what is dropped on the app's window. */
   dropped: ((paths: readonly string[]) => void) | undefined;
+  /** What is chosen when documents are. */
+  documentPaths: readonly string[] = [];
   /** How often the link was closed. */
   closed = 0;
   #route: Route = 'native-cpu';
@@ -195,6 +197,10 @@ export class FakeLink implements Link {
   offer(files: readonly ChosenFile[]): string {
     this.offered.push(files);
     return `chosen/${this.offered.length}`;
+  }
+
+  chooseDocuments(): Promise<readonly string[]> {
+    return Promise.resolve(this.documentPaths);
   }
 
   choosePath(what: 'file' | 'folder'): Promise<string | undefined> {

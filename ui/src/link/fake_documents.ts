@@ -61,6 +61,7 @@ export class FakeDocuments {
       case 'documents':
       case 'add_document':
       case 'remove_document':
+      case 'refresh_documents':
       case 'search_documents':
         if (isHost) yield* this.#answer(request, signal);
         else yield { type: 'failed', ...NO_LIBRARY };
@@ -70,7 +71,8 @@ export class FakeDocuments {
   }
 
   async *#answer(request: Request, signal: AbortSignal): AsyncGenerator<Event> {
-    const model = this.documents.at(-1)?.model ?? this.models[0] ?? null;
+    const newest = this.documents.at(-1)?.model;
+    const model = newest !== undefined && this.models.includes(newest) ? newest : (this.models[0] ?? null);
     switch (request.type) {
       case 'documents': {
         const { documents, models, content_bytes_max } = this;
@@ -86,6 +88,9 @@ export class FakeDocuments {
         yield { type: 'document_removed', document };
         return;
       }
+      case 'refresh_documents':
+        yield* this.#refresh(request.model ?? model ?? '', signal);
+        return;
       case 'search_documents':
         yield progress('loading_model');
         await this.hold;
@@ -94,6 +99,22 @@ export class FakeDocuments {
         return;
       default:
     }
+  }
+
+  /** One after the other; a stop leaves those behind as they are. */
+  async *#refresh(model: string, signal: AbortSignal): AsyncGenerator<Event> {
+    yield progress('loading_model');
+    const total = this.documents.length;
+    for (const [place, document] of this.documents.entries()) {
+      yield progress('embedding', place, total);
+      await this.hold;
+      if (signal.aborted) {
+        yield { type: 'failed', ...CANCELLED };
+        return;
+      }
+      this.documents = this.documents.map((one) => (one.id === document.id ? { ...one, model } : one));
+    }
+    yield* this.#answer({ type: 'documents' }, signal);
   }
 
   async *#add(content: DocumentContent, model: string, signal: AbortSignal): AsyncGenerator<Event> {

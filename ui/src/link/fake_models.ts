@@ -10,7 +10,8 @@ export function fakePlan(context_tokens: number): MemoryPlan {
 function outlook(context_tokens: number, available_bytes: number): Outlook {
   const memory = fakePlan(context_tokens);
   const fit: Fit = available_bytes === 0 ? 'unknown' : memory.total_bytes <= available_bytes ? 'fits' : 'too_large';
-  const report = { fit, device: 'Example CPU', needed_bytes: memory.total_bytes, available_bytes, reason: 'as it is' };
+  const sizes = { needed_bytes: memory.total_bytes, available_bytes, freed_bytes: 0 };
+  const report = { fit, device: 'Example CPU', ...sizes, reason: 'as it is' };
   return { memory, cpu: report, gpu: { ...report, fit: 'no_device', device: '', reason: 'no GPU was found' } };
 }
 

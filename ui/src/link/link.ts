@@ -30,6 +30,8 @@ export interface Link {
   offer?(files: readonly ChosenFile[]): string;
   /** Opens the system's own dialog and gives the path of what was chosen; nothing if it was closed. */
   choosePath?(what: 'file' | 'folder'): Promise<string | undefined>;
+  /** The same for documents, of which several may be chosen; none if it was closed. */
+  chooseDocuments?(): Promise<readonly string[]>;
   /**
    * Calls back with the paths of what is dropped on the app's window, and with whether something is held over it, until
    * the function that comes back is called.

@@ -12,10 +12,11 @@ export interface Links {
 }
 
 /** Finds out where the page lives: in the app's window, or in a browser. */
-export function createLinks(page: string, allowGpu: boolean): Links {
+export function createLinks(page: string, allowGpu: boolean, threads?: number): Links {
   const inApp = NativeLink.available();
+  const modelBase = inApp ? nativeModelBase() : new URL('models', page).href;
   return {
-    webview: new WorkerLink({ allowGpu, modelBase: inApp ? nativeModelBase() : new URL('models', page).href }),
+    webview: new WorkerLink({ allowGpu, modelBase, ...(threads === undefined ? {} : { threads }) }),
     native: inApp ? new NativeLink() : new SocketLink({ url: socketUrl(page) }),
   };
 }

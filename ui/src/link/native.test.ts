@@ -118,6 +118,19 @@ describe('NativeLink', () => {
     await expect(link.choosePath('file')).rejects.toMatchObject({ failure: { code: 'link' } });
   });
 
+  it('gives the paths of the documents that are chosen', async () => {
+    const answers: unknown[] = [['/home/me/a.pdf', '/home/me/b.md'], null];
+    const asked: unknown[] = [];
+    mockIPC((command, payload) => {
+      expect(command).toBe('plugin:dialog|open');
+      asked.push(payload);
+      return answers.shift();
+    });
+    const link = new NativeLink();
+    expect([await link.chooseDocuments(), await link.chooseDocuments()]).toEqual([['/home/me/a.pdf', '/home/me/b.md'], []]);
+    expect(asked[0]).toMatchObject({ options: { directory: false, multiple: true } });
+  });
+
   it('fails what is open when it is closed', async () => {
     mockIPC(() => undefined);
     const link = new NativeLink();

@@ -10,6 +10,7 @@ import type { Event, EventEnvelope, Request } from './protocol.gen';
 
 /** What the dialog shows when a file is to be chosen: any other file of a model stands for its folder. */
 const MODEL_FILES = { name: 'Models', extensions: ['gguf', 'safetensors', 'json'] };
+const DOCUMENT_FILES = { name: 'Text, Markdown and PDF', extensions: ['txt', 'text', 'md', 'markdown', 'pdf'] };
 
 /** The engine in Rust, in the process that owns this window. */
 export class NativeLink implements Link {
@@ -44,15 +45,15 @@ export class NativeLink implements Link {
   async choosePath(what: 'file' | 'folder'): Promise<string | undefined> {
     const title = what === 'file' ? 'Choose a model’s file' : 'Choose a model’s folder';
     const filters = what === 'file' ? [MODEL_FILES] : [];
-    try {
-      // The one command of Tauri's dialog plugin that the window may call (src-tauri/capabilities/window.json).
-      const chosen = await invoke<unknown>('plugin:dialog|open', {
-        options: { title, filters, directory: what === 'folder', multiple: false },
-      });
-      return typeof chosen === 'string' ? chosen : undefined;
-    } catch (thrown) {
-      throw new LinkError(linkFailure(`the dialog could not be opened: ${describe(thrown)}`, 'Type the path instead.'));
-    }
+    const options = { title, filters, directory: what === 'folder', multiple: false };
+    const chosen = await openDialog(options, 'Type the path instead.');
+    return typeof chosen === 'string' ? chosen : undefined;
+  }
+
+  async chooseDocuments(): Promise<readonly string[]> {
+    const options = { title: 'Choose documents', filters: [DOCUMENT_FILES], directory: false, multiple: true };
+    const chosen = await openDialog(options, 'Drop the files on the window instead.');
+    return Array.isArray(chosen) ? chosen.filter((path) => typeof path === 'string') : [];
   }
 
   onDrop(onPaths: (paths: readonly string[]) => void, onHover: (isOver: boolean) => void = () => undefined): () => void {
@@ -71,6 +72,15 @@ export class NativeLink implements Link {
     return () => {
       for (const stop of stops) stop();
     };
+  }
+}
+
+/** The one command of Tauri's dialog plugin that the window may call (src-tauri/capabilities/window.json). */
+async function openDialog(options: object, hint: string): Promise<unknown> {
+  try {
+    return await invoke('plugin:dialog|open', { options });
+  } catch (thrown) {
+    throw new LinkError(linkFailure(`the dialog could not be opened: ${describe(thrown)}`, hint));
   }
 }
 

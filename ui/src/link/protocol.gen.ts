@@ -616,7 +616,11 @@ truncate?: boolean | null,
  * What the texts are, for models that put other words before a question than before a passage. None: nothing is
  * put before them, unless the model says otherwise.
  */
-kind?: TextKind | null, };
+kind?: TextKind | null,
+/**
+ * Words to put before each text in place of the model's own: an instruction, for models that follow one.
+ */
+prompt?: string | null, };
 
 /**
  * All texts have their vectors.
@@ -802,6 +806,10 @@ needed_bytes: number,
  * What is free; 0 if the platform does not tell.
  */
 available_bytes: number,
+/**
+ * How much of that the weights of the model in use still take: they are freed before another is loaded.
+ */
+freed_bytes: number,
 /**
  * In words for a person.
  */
@@ -1410,7 +1418,11 @@ model: string, } | { "type": "load" } & LoadRequest | { "type": "generate" } & G
 /**
  * Its number.
  */
-document: number, } | { "type": "search_documents" } & SearchDocuments | { "type": "cancel",
+document: number, } | { "type": "refresh_documents",
+/**
+ * The embedding model, by its name. None: the one that `documents` names.
+ */
+model: string | null, } | { "type": "search_documents" } & SearchDocuments | { "type": "cancel",
 /**
  * The number of the request to stop.
  */

@@ -52,6 +52,13 @@ async function collect(events: AsyncIterable<Event>): Promise<Event[]> {
 }
 
 describe('WorkerLink', () => {
+  it('passes the wish for threads on', () => {
+    const worker = new PuppetWorker();
+    const link = new WorkerLink({ allowGpu: false, modelBase: '/models', threads: 2, spawn: () => worker.port });
+    void link.open();
+    expect(worker.heard).toEqual([{ kind: 'open', allowGpu: false, modelBase: '/models', threads: 2 }]);
+  });
+
   it('opens once, and carries requests and events', async () => {
     const worker = new PuppetWorker();
     const link = linkTo(worker);

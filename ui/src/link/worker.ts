@@ -11,6 +11,8 @@ export type WorkerPort = Pick<Worker, 'postMessage' | 'terminate' | 'addEventLis
 export interface WorkerLinkOptions {
   readonly allowGpu: boolean;
   readonly modelBase: string;
+  /** For CPU work: as many as the browser has cores for, if it is not said. */
+  readonly threads?: number;
   readonly spawn?: () => WorkerPort;
 }
 
@@ -122,7 +124,8 @@ export class WorkerLink implements Link {
         this.#end(unreadable('a message that cannot be cloned'));
       });
     });
-    this.#say({ kind: 'open', allowGpu: this.#options.allowGpu, modelBase: this.#options.modelBase });
+    const { allowGpu, modelBase, threads } = this.#options;
+    this.#say({ kind: 'open', allowGpu, modelBase, ...(threads === undefined ? {} : { threads }) });
     for (const [key, offer] of this.#offers) this.#sayFiles(key, offer);
   }
 

@@ -170,8 +170,10 @@ describe('settings', () => {
 
 describe('readAddress', () => {
   it('reads what a page may be asked for', () => {
-    expect(readAddress('')).toEqual({ model: '', route: undefined, allowGpu: true });
-    expect(readAddress('?route=webview-cpu&model=tiny&webgpu=off')).toEqual({ model: 'tiny', route: 'webview-cpu', allowGpu: false });
+    expect(readAddress('')).toEqual({ model: '', route: undefined, allowGpu: true, threads: undefined });
+    const all = readAddress('?route=webview-cpu&model=tiny&webgpu=off&threads=2');
+    expect(all).toEqual({ model: 'tiny', route: 'webview-cpu', allowGpu: false, threads: 2 });
+    for (const none of ['', '0', '-1', '1.5', 'many']) expect(readAddress(`?threads=${none}`).threads).toBeUndefined();
     expect(readAddress('?route=elsewhere').route).toBeUndefined();
   });
 });

@@ -52,6 +52,9 @@ export class DocumentShelf {
   asked = $state('');
   found = $state.raw<FoundPassages | undefined>();
   searchFailure = $state.raw<Failure | undefined>();
+  /** How far it is with giving all documents vectors of the model that is taken. */
+  renewing = $state.raw<DocumentProgress | undefined>();
+  renewalFailure = $state.raw<Failure | undefined>();
   /** Places in `found` of what shall go with the question. */
   chosen = $state.raw<readonly number[]>([]);
   /** What goes with the next message. */
@@ -65,6 +68,7 @@ export class DocumentShelf {
   #waiting: Wanted[] = [];
   #addition = new AbortController();
   #search = new AbortController();
+  #renewal = new AbortController();
 
   constructor(session: Session, links: Links) {
     this.#session = session;
@@ -82,6 +86,7 @@ export class DocumentShelf {
     this.#model = model;
     this.found = undefined;
     this.searchFailure = undefined;
+    this.renewalFailure = undefined;
   }
 
   /** Whether the person sits in the app, where files have paths and models are dropped on the window. */
@@ -117,6 +122,15 @@ export class DocumentShelf {
   addPaths(paths: readonly string[]): Promise<void> {
     const name = (path: string): string => path.split(/[/\\]/).at(-1) ?? path;
     return this.#add(paths.map((path) => ({ name: name(path), content: () => Promise.resolve({ kind: 'path', path }) })));
+  }
+
+  /** Opens the app's own dialog, which gives paths: what lies on the disk need not pass through the page. */
+  async chooseFiles(): Promise<void> {
+    try {
+      await this.addPaths((await this.#link.chooseDocuments?.()) ?? []);
+    } catch (thrown) {
+      this.failure = failureOf(thrown, 'Drop the files on the window instead.');
+    }
   }
 
   async addText(text: string): Promise<void> {
@@ -170,6 +184,30 @@ export class DocumentShelf {
   stopSearch(): void {
     this.#search.abort();
     this.searching = undefined;
+  }
+
+  /** Gives all documents vectors of the model that is taken, from the texts that are kept. */
+  async renew(): Promise<void> {
+    const { model } = this;
+    if (model === undefined || this.renewing !== undefined) return;
+    const controller = new AbortController();
+    this.#renewal = controller;
+    this.renewalFailure = undefined;
+    this.renewing = { stage: 'loading_model', done_chunks: 0, total_chunks: 0 };
+    const last = await this.#last({ type: 'refresh_documents', model }, controller.signal, (progress) => {
+      this.renewing = progress;
+    });
+    this.renewing = undefined;
+    // What was done before a stop or a failure stays done.
+    await this.open();
+    if (last.type === 'failed' && !controller.signal.aborted) this.renewalFailure = failureIn(last);
+    if (last.type !== 'documents') return;
+    this.searchFailure = undefined;
+    this.said = `All documents can be searched with ${model} now.`;
+  }
+
+  stopRenewal(): void {
+    this.#renewal.abort();
   }
 
   choose(place: number, wanted: boolean): void {

@@ -186,4 +186,36 @@ describe('DocumentShelf', () => {
     const models = rig.native.requests.flatMap((request) => (request.type === 'search_documents' ? [request.model] : []));
     expect(models).toEqual([undefined, 'bge-small']);
   });
+
+  it('gives what is there vectors of another model, without the files', async () => {
+    const rig = setUp();
+    rig.native.documents.models = ['all-MiniLM-L6-v2', 'bge-small'];
+    rig.native.documents.documents = [fakeDocument(), fakeDocument({ id: 2, name: 'b.txt' })];
+    const shelf = await opened(rig);
+    shelf.model = 'bge-small';
+    expect(shelf.strangers).toBe(2);
+    const renewal = shelf.renew();
+    expect(shelf.renewing?.stage).toBe('loading_model');
+    await renewal;
+    expect([shelf.strangers, shelf.renewing, shelf.renewalFailure]).toEqual([0, undefined, undefined]);
+    expect(shelf.said).toContain('bge-small');
+    expect(types(rig.native).filter((type) => type === 'add_document')).toEqual([]);
+  });
+
+  it('stops in the middle of that, and shows what is done', async () => {
+    const rig = setUp();
+    rig.native.documents.models = ['all-MiniLM-L6-v2', 'bge-small'];
+    rig.native.documents.documents = [fakeDocument(), fakeDocument({ id: 2, name: 'b.txt' })];
+    const shelf = await opened(rig);
+    shelf.model = 'bge-small';
+    let release: () => void = () => undefined;
+    rig.native.documents.hold = new Promise((resolve) => {
+      release = resolve;
+    });
+    const renewal = shelf.renew();
+    shelf.stopRenewal();
+    release();
+    await renewal;
+    expect([shelf.strangers, shelf.renewing, shelf.renewalFailure]).toEqual([2, undefined, undefined]);
+  });
 });

@@ -126,6 +126,13 @@ describe('words about a model', () => {
     expect(words(0)).toBe('22.5 MiB are needed. How much is free is not told here.');
   });
 
+  it('count what the model in use frees', () => {
+    const report = fakeModel({ context_tokens: 4096 }, 30e6);
+    const cpu = report.outlooks[0]?.cpu;
+    const words = cpu === undefined ? '' : fitText({ ...cpu, freed_bytes: 5e6 }, report);
+    expect(words).toBe('22.5 MiB are needed, and 28.6 MiB are free once the model in use has made room.');
+  });
+
   it('say why a model cannot hold a conversation', () => {
     expect(obstacle(fakeModel({}))).toBe('');
     expect(obstacle({ ...fakeModel({}), tasks: ['embed'] })).toContain('vectors');

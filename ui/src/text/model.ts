@@ -67,8 +67,9 @@ export function fitTitle(fit: FitReport): string {
 /** The same with its figures: what is needed, what is free, and what would help. */
 export function fitText(fit: FitReport, report: ModelReport): string {
   const needed = formatBytes(fit.needed_bytes);
-  const free = formatBytes(fit.available_bytes);
-  if (fit.fit === 'fits') return `${needed} are needed, and ${free} are free.`;
+  const freed = fit.freed_bytes > 0 ? ' once the model in use has made room' : '';
+  const free = `${formatBytes(fit.available_bytes)} are free${freed}`;
+  if (fit.fit === 'fits') return `${needed} are needed, and ${free}.`;
   if (fit.fit === 'unknown') return `${needed} are needed. How much is free is not told here.`;
   if (fit.fit === 'no_device' || fit.available_bytes === 0) return sentence(fit.reason);
   const most = report.context_tokens_max;
@@ -76,7 +77,7 @@ export function fitText(fit: FitReport, report: ModelReport): string {
     most === null
       ? 'Even a short context would not fit: choose a smaller model.'
       : `Up to ${formatNumber(most)} tokens of context would fit.`;
-  return `${needed} are needed, but ${free} are free. ${way}`;
+  return `${needed} are needed, but ${free}. ${way}`;
 }
 
 /** Why a model cannot be loaded for a conversation; empty if it can. */

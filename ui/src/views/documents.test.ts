@@ -83,6 +83,16 @@ describe('the documents', () => {
     expect(all('document')).toHaveLength(1);
   });
 
+  it('are chosen in the dialog of the app, which gives their paths', async () => {
+    links.native.documentPaths = ['/home/me/a.txt', '/home/me/b.pdf'];
+    await show();
+    find('document-files').click();
+    await settle();
+    expect(all('document').map((one) => one.querySelector('.name')?.textContent)).toEqual(['a.txt', 'b.pdf']);
+    const contents = links.native.requests.flatMap((request) => (request.type === 'add_document' ? [request.content] : []));
+    expect(contents[1]).toEqual({ kind: 'path', path: '/home/me/b.pdf' });
+  });
+
   it('leave the files of a model to the models', async () => {
     links.native.dropped?.(['/models/other']);
     await settle();
@@ -120,6 +130,18 @@ describe('the documents', () => {
       '[1] tale.md · The sea · characters 11 to 1\u202f060',
     ]);
     expect(all('cited')).toHaveLength(0);
+  });
+
+  it('offer to prepare what another model made vectors of', async () => {
+    links.native.documents.models = ['all-MiniLM-L6-v2'];
+    links.native.documents.documents = [fakeDocument({ model: 'bge-small' })];
+    await show();
+    expect(find('document-strangers').textContent).toContain('the files are not needed again');
+    expect(find('document-renew').textContent.trim()).toBe('Prepare them for all-MiniLM-L6-v2');
+    find('document-renew').click();
+    await settle();
+    expect(all('document-strangers')).toHaveLength(0);
+    expect(links.native.documents.documents[0]?.model).toBe('all-MiniLM-L6-v2');
   });
 
   it('say what to do while there is no embedding model', async () => {

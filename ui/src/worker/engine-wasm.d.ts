@@ -6,6 +6,8 @@ declare module 'hearth-engine-wasm/hearth_engine.js' {
     readonly allowGpu: boolean;
     /** Files of a model are read from `modelBase/model/file`, in ranges. */
     readonly modelBase: string;
+    /** What the engine cannot see of the adapter. */
+    readonly adapter: { readonly name: string; readonly features: readonly string[] } | undefined;
   }
 
   export class WebEngine {
@@ -19,5 +21,14 @@ declare module 'hearth-engine-wasm/hearth_engine.js' {
   }
 
   /** Fetches and compiles the module at an address. */
-  export default function init(options: { module_or_path: string }): Promise<unknown>;
+  export default function init(options: { module_or_path: string | WebAssembly.Module }): Promise<unknown>;
+
+  /** Makes another instance in the same memory. Only in the module with threads, as what follows. */
+  export function initSync(options: { module: WebAssembly.Module; memory: WebAssembly.Memory }): unknown;
+  /** Makes room for so many threads, the caller's among them, and gives the memory that the others have to share. */
+  export function shareMemory(threads: number): WebAssembly.Memory;
+  /** Makes the calling worker one of the threads. Returns only if the engine was given up. */
+  export function serveEngine(): void;
+  /** Says that one of the threads is gone. */
+  export function giveUpEngine(): void;
 }

@@ -1,11 +1,13 @@
 // The engine's worker: carries envelopes between the page and the WebAssembly, and nothing else.
-import init, { WebEngine } from 'hearth-engine-wasm/hearth_engine.js';
+import init, * as single from 'hearth-engine-wasm/hearth_engine.js';
+import type { WebEngine } from 'hearth-engine-wasm/hearth_engine.js';
 import moduleUrl from 'hearth-engine-wasm/hearth_engine_bg.wasm?url';
 
 import { describe, linkFailure } from '../link/failure';
 import type { EventEnvelope, RequestEnvelope } from '../link/protocol.gen';
+import { askForSubgroups, describeAdapter } from './adapter';
 import type { FromWorker, ToWorker } from './messages';
-import { askForSubgroups } from './subgroups';
+import { startThreads, threadsFor } from './threads';
 
 const HINT = 'Try again: the engine starts anew. If it happens again, choose another route.';
 const TOO_OLD = 'Update the browser or the web view: WebAssembly with SIMD is needed. A native route does without.';
@@ -17,12 +19,21 @@ const scope = globalThis as unknown as {
   addEventListener(type: 'unhandledrejection', listener: (rejection: PromiseRejectionEvent) => void): void;
 };
 
+type Open = Extract<ToWorker, { kind: 'open' }>;
+
 let engine: Promise<WebEngine> | undefined;
 
-async function start(options: { allowGpu: boolean; modelBase: string }): Promise<WebEngine> {
-  askForSubgroups(globalThis);
-  await init({ module_or_path: moduleUrl });
-  return WebEngine.create(options);
+async function start({ allowGpu, modelBase, threads: wanted, without }: Open): Promise<WebEngine> {
+  askForSubgroups(globalThis, without);
+  const adapter = allowGpu ? describeAdapter(globalThis, without) : undefined;
+  const threads = threadsFor(globalThis, wanted);
+  const threaded = threads === undefined ? undefined : await startThreads(threads, helperDied);
+  if (threaded === undefined) await init({ module_or_path: moduleUrl });
+  return (threaded ?? single).WebEngine.create({ allowGpu, modelBase, adapter: await adapter });
+}
+
+function helperDied(thrown: unknown): void {
+  die('a thread of the engine in this page stopped', thrown);
 }
 
 /** After a trap the WebAssembly's memory may be in any state: the page has to start another worker. */
@@ -63,7 +74,7 @@ scope.addEventListener('message', ({ data }) => {
     );
     return;
   }
-  engine = start({ allowGpu: data.allowGpu, modelBase: data.modelBase });
+  engine = start(data);
   engine.then(
     () => {
       scope.postMessage({ kind: 'opened' });

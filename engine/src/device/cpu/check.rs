@@ -5,7 +5,7 @@ use super::storage::fault;
 use crate::{
     Result,
     kernel::{
-        Access, EXPERTS_MAX, HEAD_DIM_MAX, Route, SLOTS_MAX,
+        Access, EXPERTS_MAX, HEAD_DIM_MAX, PEAKS, Route, SLOTS_MAX,
         shader::{attention, route::Params},
     },
     plan::{Command, Plan, Program, TensorKind},
@@ -108,7 +108,8 @@ impl Checker<'_> {
             Command::AddBias(add) => {
                 ensure(add.params.columns > 0, || "no columns".to_owned())?;
                 self.floats(add.bias, [1, add.params.columns.into(), 1])?;
-                self.floats(add.x, [tokens, add.params.columns.into(), 1])?;
+                let rows = if add.params.single == 1 { 1 } else { tokens };
+                self.floats(add.x, [rows, add.params.columns.into(), 1])?;
             }
             Command::AddScaled(add) => {
                 for id in [add.x, add.out] {
@@ -132,6 +133,7 @@ impl Checker<'_> {
                     self.floats(id, [tokens, gelu.params.columns.into(), 1])?;
                 }
             }
+            Command::Peaks(_) | Command::Choose(_) | Command::Shortlist(_) => self.choices(command)?,
             Command::LastRow(last) => {
                 self.floats(last.x, [tokens, last.params.columns.into(), 1])?;
                 self.floats(last.out, [1, last.params.columns.into(), 1])?;
@@ -210,6 +212,29 @@ impl Checker<'_> {
                 self.floats(mix.x, [tokens, mix.params.slots.into(), mix.params.columns.into()])?;
                 self.floats(mix.routing, [tokens, mix.params.slots.into(), 2])?;
                 self.floats(mix.out, [tokens, mix.params.columns.into(), 1])?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The commands that choose among the numbers of a row.
+    fn choices(&self, command: &Command) -> Checked {
+        match command {
+            Command::Peaks(peaks) => {
+                self.floats(peaks.x, [1, peaks.params.columns.into(), 1])?;
+                self.floats(peaks.peaks, [PEAKS.into(), 2, 1])?;
+                self.floats(peaks.list, [1, 2, 1])?;
+            }
+            Command::Choose(choose) => {
+                self.floats(choose.peaks, [choose.params.peaks.into(), 2, 1])?;
+                self.floats(choose.choice, [1, 2, 1])?;
+                self.tokens(choose.ids)?;
+            }
+            Command::Shortlist(list) => {
+                self.floats(list.x, [1, list.params.columns.into(), 1])?;
+                self.floats(list.peaks, [PEAKS.into(), 2, 1])?;
+                self.floats(list.list, [1 + u64::from(list.params.entries_max), 2, 1])?;
             }
             _ => {}
         }

@@ -30,8 +30,8 @@ pub struct MemoryProbe {
 
 impl MemoryProbe {
     fn new(workers: Arc<dyn Workers>, bytes: u64) -> Result<Self> {
-        let mut from = Buffer::zeroed("a measurement of memory", bytes)?;
-        let to = Buffer::zeroed("a measurement of memory", bytes)?;
+        let mut from = Buffer::zeroed(workers.as_ref(), "a measurement of memory", bytes)?;
+        let to = Buffer::zeroed(workers.as_ref(), "a measurement of memory", bytes)?;
         for (word, place) in from.bytes_mut().chunks_exact_mut(4).zip(0u32..) {
             word.copy_from_slice(&pattern(place).to_le_bytes());
         }

@@ -1,7 +1,13 @@
 //! Executes the commands of a plan.
 
 use super::{
-    SimdLevel, Workers, attention::attention, centred, elementwise, matmul::matmul, matvec::matvec, storage::Storage,
+    SimdLevel, Workers,
+    attention::attention,
+    centred, elementwise,
+    grouped::{self, Groups, XPart},
+    matmul::matmul,
+    matvec::matvec,
+    storage::Storage,
 };
 use crate::{
     kernel::{ExpertMatvec, Step},
@@ -12,25 +18,17 @@ use crate::{
 pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, step: Step, command: &Command) {
     match command {
         Command::Embed(embed) => {
-            storage.with_output(embed.out, |from, out| embed.twin(step, from.matrix(embed.table), &from.ids, out));
+            storage.with_output(embed.out, |from, out| match from.groups(embed.table) {
+                Some(table) => lift_rows(table, embed.columns as usize, &from.ids, out),
+                None => embed.twin(step, from.matrix(embed.table), &from.ids, out),
+            });
         }
         Command::RmsNorm(norm) => {
             storage.with_output(norm.out, |from, out| {
                 elementwise::rms_norm(workers, level, norm, step, from.floats(norm.x), from.floats(norm.weight), out);
             });
         }
-        Command::Matvec(command) => {
-            storage.with_output(command.out, |from, out| {
-                let (x, weights) = (from.floats(command.x), from.matrix(command.weights));
-                matvec(workers, level, x, weights, out, command.accumulate);
-            });
-        }
-        Command::Matmul(command) => {
-            storage.with_output(command.out, |from, out| {
-                let x = &from.floats(command.x)[..step.tokens as usize * command.columns as usize];
-                matmul(workers, level, x, from.matrix(command.weights), out, command.accumulate);
-            });
-        }
+        Command::Matvec(_) | Command::Matmul(_) => product(workers, level, storage, step, command),
         Command::Rope(rope) => {
             storage.with_output(rope.x, |from, x| {
                 elementwise::rope(workers, level, rope, step, from.floats(rope.table), x);
@@ -55,8 +53,8 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::Route(route) => {
             storage.with_output(route.out, |from, out| route.twin(step, from.floats(route.scores), out));
         }
-        Command::ExpertMatvec(command) => storage.with_output(command.out, |from, out| {
-            expert_matvec(workers, level, command, step, from, out);
+        Command::ExpertMatvec(command) => storage.with_output_and_bytes(command.out, |from, out, x_parts| {
+            expert_matvec((workers, level), command, step, from, out, x_parts);
         }),
         Command::Mix(mix) => {
             storage.with_output(mix.out, |from, out| mix.twin(step, from.floats(mix.x), from.floats(mix.routing), out));
@@ -69,24 +67,66 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::AddRows(add) => {
             storage.with_output(add.x, |from, x| add.twin(step, from.floats(add.table), x));
         }
+        Command::Peaks(_) | Command::Choose(_) | Command::Shortlist(_) => of_choices(storage, command),
+    }
+}
+
+/// A matrix times a vector or a batch.
+fn product(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, step: Step, command: &Command) {
+    match command {
+        Command::Matvec(command) => {
+            storage.with_output_and_bytes(command.out, |from, out, x_parts| {
+                let (x, accumulate) = (from.floats(command.x), command.accumulate);
+                match from.groups(command.weights) {
+                    Some(weights) => grouped::matvec(workers, level, x, weights, (out, accumulate), x_parts),
+                    None => matvec(workers, level, x, from.matrix(command.weights), out, accumulate),
+                }
+            });
+        }
+        Command::Matmul(command) => {
+            storage.with_output_and_bytes(command.out, |from, out, x_parts| {
+                let x = &from.floats(command.x)[..step.tokens as usize * command.columns as usize];
+                match from.groups(command.weights) {
+                    Some(weights) => grouped::matmul(workers, level, x, weights, (out, command.accumulate), x_parts),
+                    None => matmul(workers, level, x, from.matrix(command.weights), out, command.accumulate),
+                }
+            });
+        }
+        _ => {}
+    }
+}
+
+/// [`crate::kernel::Embed::twin`] for a table whose rows are interleaved.
+fn lift_rows(table: Groups<'_>, columns: usize, ids: &[u32], out: &mut [f32]) {
+    for (id, row) in ids.iter().zip(out.chunks_exact_mut(columns)) {
+        if (*id as usize) < table.rows {
+            table.decode_row(*id as usize, row);
+        } else {
+            row.fill(0.0);
+        }
     }
 }
 
 /// [`ExpertMatvec::twin`]: a product for each token and expert.
 fn expert_matvec(
-    workers: &dyn Workers,
-    level: SimdLevel,
+    (workers, level): (&dyn Workers, SimdLevel),
     command: &ExpertMatvec,
     step: Step,
     from: &Storage,
     out: &mut [f32],
+    x_parts: &mut Vec<XPart>,
 ) {
-    let (x, weights, columns) = (from.floats(command.x), from.matrix(command.weights), command.columns as usize);
-    let outs = out.chunks_exact_mut(command.rows as usize);
+    let (x, columns, rows) = (from.floats(command.x), command.columns as usize, command.rows as usize);
+    let outs = out.chunks_exact_mut(rows);
     for ((pair, expert), out) in command.experts(step, from.floats(command.routing)).enumerate().zip(outs) {
-        if let Some(expert) = expert {
-            let x = &x[command.x_row(pair) * columns..][..columns];
-            matvec(workers, level, x, command.matrix(weights, expert), out, false);
+        let Some(expert) = expert else { continue };
+        let x = &x[command.x_row(pair) * columns..][..columns];
+        match from.groups(command.weights) {
+            Some(weights) => {
+                let weights = weights.part(expert * rows, rows);
+                grouped::matvec(workers, level, x, weights, (out, false), x_parts);
+            }
+            None => matvec(workers, level, x, command.matrix(from.matrix(command.weights), expert), out, false),
         }
     }
 }
@@ -105,6 +145,24 @@ fn of_encoders(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
                 centred::gelu(workers, level, gelu, step, from.floats(gelu.x), out);
             });
         }
+        _ => {}
+    }
+}
+
+/// What chooses among the numbers of a row.
+fn of_choices(storage: &mut Storage, command: &Command) {
+    match command {
+        Command::Peaks(peaks) => {
+            storage.with_output(peaks.peaks, |from, out| peaks.twin(from.floats(peaks.x), out));
+        }
+        Command::Choose(choose) => {
+            let mut id = 0;
+            storage.with_output(choose.choice, |from, out| id = choose.twin(from.floats(choose.peaks), out));
+            storage.ids = vec![id];
+        }
+        Command::Shortlist(list) => storage.with_output(list.list, |from, out| {
+            list.twin(from.floats(list.x), from.floats(list.peaks), out);
+        }),
         _ => {}
     }
 }

@@ -1,13 +1,20 @@
-//! The memory behind a program's tensors. Weights stay as they are stored in a file: a row is decoded where it is
-//! used, in registers, because reading memory is what a CPU's decode waits for.
+//! The memory behind a program's tensors. Weights keep the bits that a file stores, and there is no second copy of
+//! them: a row is decoded where it is used, in registers, because reading memory is what a CPU's decode waits for.
+//! What is multiplied in eight bits is interleaved on its way in.
 
 use std::ops::Range;
 
-use super::buffer::Buffer;
+use super::{
+    Activations, Workers,
+    buffer::{Buffer, refusal},
+    grouped::{Groups, XPart, activation_parts, can_interleave, layout},
+    simd::ROWS,
+    weights::{Span, Weights},
+};
 use crate::{
     Error, Result,
     kernel::Matrix,
-    plan::{Program, Slots, TensorDecl, TensorKind},
+    plan::{Program, Slots, TensorKind},
     tensor::{Format, TensorId},
 };
 
@@ -15,7 +22,9 @@ use crate::{
 #[derive(Clone, Copy)]
 enum Place {
     /// In `weights`.
-    Weight { index: usize, format: Format, columns: usize },
+    Weight { span: Span, format: Format, columns: usize },
+    /// The same, with its rows interleaved.
+    Groups { span: Span, format: Format, columns: usize, rows: usize },
     /// At the start of a buffer in `floats`, which scratch tensors share.
     Floats { index: usize, elements: usize },
     /// The step's token numbers.
@@ -26,20 +35,46 @@ enum Place {
 #[derive(Default)]
 pub struct Storage {
     places: Vec<Place>,
-    weights: Vec<Buffer>,
+    weights: Weights,
     floats: Vec<Buffer>,
     /// Of the current step.
     pub ids: Vec<u32>,
+    /// Memory for activations of eight bits: as much as any product of the program needs.
+    x_parts: Vec<XPart>,
 }
 
 impl Storage {
     /// Allocates everything, as zeros.
-    pub fn new(program: &Program) -> Result<Self> {
+    pub fn new(workers: &dyn Workers, program: &Program, activations: Activations) -> Result<Self> {
         let mut storage = Self::default();
-        for decl in &program.tensors {
+        let int8 = activations == Activations::Int8;
+        let interleaved = |id, format| int8 && can_interleave(program, id, format);
+        let mut sizes = Vec::new();
+        for (index, decl) in program.tensors.iter().enumerate() {
+            if let TensorKind::Weight(format) = decl.kind {
+                let unit = if interleaved(TensorId(index as u32), format) { ROWS as u64 } else { 1 };
+                let rows = decl.rows.checked_next_multiple_of(unit).unwrap_or(u64::MAX);
+                sizes.push(format.row_bytes(decl.columns).unwrap_or(u64::MAX).saturating_mul(rows));
+            }
+        }
+        let (weights, spans) = Weights::zeroed(workers, &sizes)?;
+        storage.weights = weights;
+        let mut spans = spans.into_iter();
+        if int8 {
+            storage.x_parts = activation_memory(activation_parts(program))?;
+        }
+        for (id, decl) in program.tensors.iter().enumerate() {
+            let (columns, rows) = (decl.columns as usize, decl.rows as usize);
             let place = match decl.kind {
-                TensorKind::Weight(format) => storage.add_weight(decl, format)?,
-                TensorKind::State => storage.add_floats(&decl.label, decl.elements(), decl.elements())?,
+                TensorKind::Weight(format) => {
+                    let Some(span) = spans.next() else { return Err(fault("a weight has no memory")) };
+                    if interleaved(TensorId(id as u32), format) {
+                        Place::Groups { span, format, columns, rows }
+                    } else {
+                        Place::Weight { span, format, columns }
+                    }
+                }
+                TensorKind::State => storage.add_floats(workers, &decl.label, decl.elements(), decl.elements())?,
                 TensorKind::Scratch | TensorKind::Tokens => Place::Tokens,
             };
             storage.places.push(place);
@@ -49,7 +84,7 @@ impl Storage {
                 let elements = program.tensor(*id).elements();
                 let place = match (nth, storage.places[slot.tensors[0].0 as usize]) {
                     (1.., Place::Floats { index, .. }) => Place::Floats { index, elements: elements as usize },
-                    _ => storage.add_floats("scratch memory", slot.elements, elements)?,
+                    _ => storage.add_floats(workers, "scratch memory", slot.elements, elements)?,
                 };
                 storage.places[id.0 as usize] = place;
             }
@@ -59,23 +94,21 @@ impl Storage {
 
     /// Bytes of it all.
     pub fn allocated_bytes(&self) -> u64 {
-        self.weights.iter().chain(&self.floats).map(|buffer| buffer.bytes().len() as u64).sum()
+        let floats: u64 = self.floats.iter().map(|buffer| buffer.bytes().len() as u64).sum();
+        self.weights.allocated_bytes() + floats + (self.x_parts.capacity() * size_of::<XPart>()) as u64
     }
 
-    fn add_weight(&mut self, decl: &TensorDecl, format: Format) -> Result<Place> {
-        self.weights.push(Buffer::zeroed(&decl.label, decl.bytes())?);
-        Ok(Place::Weight { index: self.weights.len() - 1, format, columns: decl.columns as usize })
-    }
-
-    fn add_floats(&mut self, what: &str, allocated: u64, elements: u64) -> Result<Place> {
-        self.floats.push(Buffer::zeroed(what, allocated.saturating_mul(4))?);
+    fn add_floats(&mut self, workers: &dyn Workers, what: &str, allocated: u64, elements: u64) -> Result<Place> {
+        self.floats.push(Buffer::zeroed(workers, what, allocated.saturating_mul(4))?);
         Ok(Place::Floats { index: self.floats.len() - 1, elements: elements as usize })
     }
 
     /// Fills some rows of a weight.
     pub fn upload(&mut self, program: &Program, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
-        let Some(&Place::Weight { index, format, columns }) = self.places.get(id.0 as usize) else {
-            return Err(fault(format!("tensor {} is not a weight", id.0)));
+        let (span, format, columns, interleaved) = match self.places.get(id.0 as usize) {
+            Some(&Place::Weight { span, format, columns }) => (span, format, columns, false),
+            Some(&Place::Groups { span, format, columns, .. }) => (span, format, columns, true),
+            _ => return Err(fault(format!("tensor {} is not a weight", id.0))),
         };
         let decl = program.tensor(id);
         let row_bytes = columns / format.block_elements() * format.block_bytes();
@@ -87,8 +120,15 @@ impl Storage {
                 decl.label
             )));
         }
+        if interleaved {
+            for (row, bytes) in (rows.start as usize..).zip(bytes.chunks_exact(row_bytes)) {
+                let group = &mut self.weights.bytes_mut(span)[row / ROWS * ROWS * row_bytes..][..ROWS * row_bytes];
+                layout::insert(format, bytes, group, row % ROWS);
+            }
+            return Ok(());
+        }
         let start = rows.start as usize * row_bytes;
-        self.weights[index].bytes_mut()[start..start + bytes.len()].copy_from_slice(bytes);
+        self.weights.bytes_mut(span)[start..start + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
 
@@ -117,10 +157,20 @@ impl Storage {
         }
     }
 
-    /// A weight of a checked program.
+    /// A weight of a checked program whose rows are interleaved.
+    pub fn groups(&self, id: TensorId) -> Option<Groups<'_>> {
+        match self.places[id.0 as usize] {
+            Place::Groups { span, format, columns, rows } => {
+                Some(Groups { format, columns, rows, bytes: self.weights.bytes(span) })
+            }
+            _ => None,
+        }
+    }
+
+    /// A weight of a checked program whose rows lie as they are stored.
     pub fn matrix(&self, id: TensorId) -> Matrix<'_> {
         match self.places[id.0 as usize] {
-            Place::Weight { index, format, columns } => Matrix { format, columns, bytes: self.weights[index].bytes() },
+            Place::Weight { span, format, columns } => Matrix { format, columns, bytes: self.weights.bytes(span) },
             _ => Matrix { format: Format::F32, columns: 1, bytes: &[] },
         }
     }
@@ -144,6 +194,22 @@ impl Storage {
             self.floats[index] = buffer;
         }
     }
+
+    /// The same, with memory for activations of eight bits.
+    pub fn with_output_and_bytes(&mut self, id: TensorId, work: impl FnOnce(&Self, &mut [f32], &mut Vec<XPart>)) {
+        let mut x_parts = std::mem::take(&mut self.x_parts);
+        self.with_output(id, |from, out| work(from, out, &mut x_parts));
+        self.x_parts = x_parts;
+    }
+}
+
+/// Memory for so many parts of activations, all zeros.
+fn activation_memory(parts: u64) -> Result<Vec<XPart>> {
+    let refused = || refusal("activations of eight bits", parts.saturating_mul(size_of::<XPart>() as u64));
+    let count = usize::try_from(parts).map_err(|_| refused())?;
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(count).map_err(|_| refused())?;
+    Ok(memory)
 }
 
 /// A call that no engine should make.

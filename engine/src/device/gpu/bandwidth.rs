@@ -4,7 +4,7 @@ use super::{GpuDevice, pipelines::Compiled, readback};
 use crate::{
     Error, Result,
     device::{Traffic, cpu::pattern},
-    kernel::{ReadSum, shader::Kernel},
+    kernel::{ReadSum, Reading, shader::Kernel},
 };
 
 /// What is written from the host; the rest of the probe is copied from it.
@@ -71,7 +71,10 @@ impl GpuDevice {
         }
         encoder.copy_buffer_to_buffer(&to, 0, &from, 0, bytes);
         self.queue.submit([encoder.finish()]);
-        let read = self.pipelines.get(&self.device, Kernel::ReadSum, None);
+        let read = {
+            let variant = self.pipelines.variant(Kernel::ReadSum, None, Reading::Narrow);
+            self.pipelines.get(&self.device, variant, &Vec::new())
+        };
         let resources = [&step, &params, &from, &sums].map(wgpu::Buffer::as_entire_binding);
         let entries: Vec<_> = resources
             .into_iter()

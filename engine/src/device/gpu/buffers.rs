@@ -16,6 +16,10 @@ const FLUSH_BYTES: u64 = 32 << 20;
 /// Elements that a shader can address with 32 bits, with room to spare.
 const PART_ELEMENTS_MAX: u64 = 1 << 31;
 
+/// What a buffer of several matrices holds besides their rows: a format's table of at most 2 KiB, and what fills up the
+/// last words of its sections.
+const STACK_SPARE_BYTES: u64 = 4096;
+
 /// Some rows of a matrix.
 pub struct Part {
     /// The format's table, if it has one, all numbers of the rows, then from `scales_word` on their scales, if the format
@@ -27,6 +31,8 @@ pub struct Part {
     pub rows: u64,
     /// Where the scales begin, in words of 4 bytes.
     pub scales_word: u32,
+    /// Rows of other matrices in front of these.
+    pub base_row: u64,
 }
 
 /// A tensor on the device.
@@ -44,8 +50,14 @@ pub struct Buffers {
 }
 
 impl Buffers {
-    /// Allocates every tensor. Whether memory sufficed shows in the caller's error scope.
-    pub fn allocate(device: &wgpu::Device, program: &Program, max_binding_bytes: u64) -> Result<Self> {
+    /// Allocates every tensor. Whether memory sufficed shows in the caller's error scope. Each of `stacks` is put into one
+    /// buffer, one matrix below the other.
+    pub fn allocate(
+        device: &wgpu::Device,
+        program: &Program,
+        stacks: &[Vec<TensorId>],
+        max_binding_bytes: u64,
+    ) -> Result<Self> {
         let mut scratch = vec![None; program.tensors.len()];
         for slot in Slots::assign(program).slots {
             check_binding("scratch memory", slot.elements * 4, max_binding_bytes)?;
@@ -54,9 +66,19 @@ impl Buffers {
                 scratch[id.0 as usize] = Some(buffer.clone());
             }
         }
+        let mut stacked: Vec<Option<Part>> = (0..program.tensors.len()).map(|_| None).collect();
+        for stack in stacks {
+            for (id, part) in stack.iter().zip(stack_parts(device, program, stack)) {
+                stacked[id.0 as usize] = Some(part);
+            }
+        }
         let mut tensors = Vec::with_capacity(program.tensors.len());
-        for (tensor, scratch) in program.tensors.iter().zip(scratch) {
+        for ((tensor, scratch), stacked) in program.tensors.iter().zip(scratch).zip(stacked) {
             tensors.push(match (tensor.kind, scratch) {
+                (TensorKind::Weight(format), _) if stacked.is_some() => {
+                    let parts = stacked.into_iter().collect();
+                    Stored::Parts { parts, format, columns: tensor.columns, rows: tensor.rows }
+                }
                 (TensorKind::Weight(format), _) => {
                     let parts = parts(device, tensor, format, max_binding_bytes)?;
                     Stored::Parts { parts, format, columns: tensor.columns, rows: tensor.rows }
@@ -71,6 +93,11 @@ impl Buffers {
         Ok(Self { tensors, unflushed_bytes: 0 })
     }
 
+    /// Whether matrices of so many bytes and elements can lie in one buffer.
+    pub fn fits_one(bytes: u64, elements: u64, max_binding_bytes: u64) -> bool {
+        bytes.saturating_add(STACK_SPARE_BYTES) <= max_binding_bytes && elements <= PART_ELEMENTS_MAX
+    }
+
     /// Bytes that a program takes on a device.
     pub fn bytes(program: &Program) -> u64 {
         let kept = program.tensors.iter().filter(|tensor| tensor.kind != TensorKind::Scratch).map(TensorDecl::bytes);
@@ -83,7 +110,9 @@ impl Buffers {
             Stored::Whole(buffer) => vec![buffer],
             Stored::Parts { parts, .. } => parts.iter().map(|part| &part.buffer).collect(),
         });
-        let each_once: std::collections::HashSet<&wgpu::Buffer> = buffers.collect();
+        let mut each_once: Vec<&wgpu::Buffer> = buffers.collect();
+        each_once.sort_unstable();
+        each_once.dedup();
         each_once.into_iter().map(wgpu::Buffer::size).sum()
     }
 
@@ -129,7 +158,7 @@ impl Buffers {
             let from = ((start - rows.start) * row_bytes) as usize;
             let packed =
                 quant::repack(*format, *columns as usize, &bytes[from..from + ((end - start) * row_bytes) as usize]);
-            let row = start - part.first_row;
+            let row = part.base_row + start - part.first_row;
             let layout = RowLayout::of(*format, *columns);
             if row == 0 {
                 write(queue, &part.buffer, 0, bytemuck::cast_slice(layout.table).to_vec());
@@ -203,13 +232,34 @@ fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding
         let scales_at = (layout.table_bytes() + layout.quants_bytes * rows).next_multiple_of(4);
         let bytes = scales_at + (layout.scales_bytes * rows).next_multiple_of(4);
         let buffer = storage(device, &tensor.label, bytes);
-        parts.push(Part { buffer, first_row, rows, scales_word: (scales_at / 4) as u32 });
+        parts.push(Part { buffer, first_row, rows, scales_word: (scales_at / 4) as u32, base_row: 0 });
         first_row += rows;
     }
     Ok(parts)
 }
 
-fn storage(device: &wgpu::Device, label: &str, bytes: u64) -> wgpu::Buffer {
+/// Matrices one below the other in one buffer, as one part each: the numbers of all, then the scales of all.
+fn stack_parts(device: &wgpu::Device, program: &Program, stack: &[TensorId]) -> Vec<Part> {
+    let Some(first) = stack.first().map(|id| program.tensor(*id)) else { return Vec::new() };
+    let TensorKind::Weight(format) = first.kind else { return Vec::new() };
+    let layout = RowLayout::of(format, first.columns);
+    let all_rows: u64 = stack.iter().map(|id| program.tensor(*id).rows).sum();
+    let scales_at = (layout.table_bytes() + layout.quants_bytes * all_rows).next_multiple_of(4);
+    let bytes = scales_at + (layout.scales_bytes * all_rows).next_multiple_of(4);
+    let buffer = storage(device, &first.label, bytes);
+    let mut base_row = 0;
+    let part = |id: &TensorId| {
+        let rows = program.tensor(*id).rows;
+        let scales_word = (scales_at / 4) as u32;
+        let part = Part { buffer: buffer.clone(), first_row: 0, rows, scales_word, base_row };
+        base_row += rows;
+        part
+    };
+    stack.iter().map(part).collect()
+}
+
+/// A buffer that shaders may use.
+pub fn storage(device: &wgpu::Device, label: &str, bytes: u64) -> wgpu::Buffer {
     device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size: bytes.next_multiple_of(16).max(16),

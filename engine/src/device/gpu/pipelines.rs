@@ -7,11 +7,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-#[cfg(not(target_arch = "wasm32"))]
-use crate::plan::Program;
+use super::{matrices::in_chromium, page::ENABLE_SUBGROUPS};
 use crate::{
     device::Workers,
-    kernel::{Access, Variant, shader::Kernel},
+    kernel::{Access, Reading, Variant, shader::Kernel},
     tensor::Format,
 };
 
@@ -24,6 +23,9 @@ pub struct Compiled {
     pub layout: wgpu::BindGroupLayout,
 }
 
+/// Values of a shader's override constants, by their names.
+pub type Constants = Vec<(&'static str, u32)>;
+
 /// The shaders compiled so far.
 pub struct Pipelines {
     subgroups: bool,
@@ -31,7 +33,7 @@ pub struct Pipelines {
     pub cache: Option<wgpu::PipelineCache>,
     /// Who compiles several at once; nobody in a browser, which does so by itself.
     pub workers: Option<Arc<dyn Workers>>,
-    compiled: HashMap<Variant, Compiled>,
+    compiled: HashMap<(Variant, Constants), Compiled>,
 }
 
 impl Pipelines {
@@ -40,39 +42,53 @@ impl Pipelines {
         Self { subgroups, cache: None, workers: None, compiled: HashMap::new() }
     }
 
-    /// Compiles what a program needs and is not there yet, all at once if there are workers.
+    /// What a kernel for weights of that format, read in that way, is called here.
+    pub fn variant(&self, kernel: Kernel, format: Option<Format>, reading: Reading) -> Variant {
+        Variant { kernel, format, subgroups: self.subgroups, reading }
+    }
+
+    /// Compiles what is wanted and not there yet, all at once if there are workers.
     #[cfg(not(target_arch = "wasm32"))]
-    pub fn compile_all(&mut self, device: &wgpu::Device, program: &Program) {
+    pub fn compile_all(&mut self, device: &wgpu::Device, wanted: HashSet<(Variant, Constants)>) {
         let Some(workers) = self.workers.clone() else { return };
-        let commands = program.plans.iter().flat_map(|plan| &plan.commands);
-        let wanted: HashSet<Variant> = commands
-            .map(|command| {
-                let format = program.weights_format(command);
-                Variant { kernel: command.kernel(), format, subgroups: self.subgroups }
-            })
-            .filter(|variant| !self.compiled.contains_key(variant))
-            .collect();
-        let wanted: Vec<Variant> = wanted.into_iter().collect();
+        let wanted: Vec<_> = wanted.into_iter().filter(|wanted| !self.compiled.contains_key(wanted)).collect();
         let (made, cache) = (Mutex::new(Vec::with_capacity(wanted.len())), self.cache.as_ref());
         workers.run(wanted.len(), &|part| {
-            let compiled = compile(device, wanted[part], cache);
-            made.lock().unwrap_or_else(PoisonError::into_inner).push((wanted[part], compiled));
+            let (variant, constants) = &wanted[part];
+            let compiled = compile(device, *variant, constants, cache);
+            made.lock().unwrap_or_else(PoisonError::into_inner).push((wanted[part].clone(), compiled));
         });
         self.compiled.extend(made.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The pipeline of a kernel for weights of that format.
-    pub fn get(&mut self, device: &wgpu::Device, kernel: Kernel, format: Option<Format>) -> Compiled {
-        let variant = Variant { kernel, format, subgroups: self.subgroups };
+    /// A variant's pipeline with these constants.
+    pub fn get(&mut self, device: &wgpu::Device, variant: Variant, constants: &Constants) -> Compiled {
         let cache = self.cache.as_ref();
-        self.compiled.entry(variant).or_insert_with(|| compile(device, variant, cache)).clone()
+        let made = self.compiled.entry((variant, constants.clone()));
+        made.or_insert_with(|| compile(device, variant, constants, cache)).clone()
     }
 }
 
-fn compile(device: &wgpu::Device, variant: Variant, cache: Option<&wgpu::PipelineCache>) -> Compiled {
+fn compile(
+    device: &wgpu::Device,
+    variant: Variant,
+    constants: &Constants,
+    cache: Option<&wgpu::PipelineCache>,
+) -> Compiled {
+    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
     let label = Some(variant.kernel.name());
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
-    let source = wgpu::ShaderSource::Wgsl(variant.source().unwrap_or_default().into());
+    let mut source = variant.source().unwrap_or_default();
+    if cfg!(target_arch = "wasm32") {
+        source = if source.contains("enable wgpu_cooperative_matrix;") {
+            in_chromium(&source)
+        } else if variant.subgroups {
+            [ENABLE_SUBGROUPS, &source].concat()
+        } else {
+            source
+        };
+    }
+    let source = wgpu::ShaderSource::Wgsl(source.into());
     let checks = if cfg!(target_arch = "wasm32") {
         wgpu::ShaderRuntimeChecks::checked()
     } else {
@@ -114,7 +130,7 @@ fn compile(device: &wgpu::Device, variant: Variant, cache: Option<&wgpu::Pipelin
         compilation_options: wgpu::PipelineCompilationOptions {
             // Each kernel writes shared memory before it reads it.
             zero_initialize_workgroup_memory: false,
-            ..Default::default()
+            constants: &constants,
         },
         cache,
     });

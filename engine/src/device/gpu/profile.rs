@@ -4,7 +4,7 @@
 use super::{GpuDevice, readback};
 use crate::{
     Result,
-    device::Timed,
+    device::{Ids, Timed, Work},
     kernel::{Step, shader::Kernel},
 };
 
@@ -72,6 +72,11 @@ impl GpuDevice {
         self.loaded.as_ref().map_or(0, |loaded| loaded.buffers.allocated_bytes() + loaded.replay.allocated_bytes())
     }
 
+    /// See [`crate::device::Device::batch_bytes`].
+    pub fn batch_bytes(&self) -> u64 {
+        self.loaded.as_ref().map_or(0, |loaded| loaded.replay.batch_bytes())
+    }
+
     /// See [`crate::device::Device::time_step`].
     pub async fn time_step(&mut self, plan: usize, step: Step, ids: &[u32]) -> Result<Option<Vec<Timed>>> {
         self.faults.check()?;
@@ -79,8 +84,12 @@ impl GpuDevice {
             return Ok(None);
         }
         let loaded = self.loaded.as_ref().ok_or(crate::Error::NotLoaded)?;
-        let clock = Clock::new(&self.device, loaded.replay.kernels(plan));
-        loaded.replay.run_apart(&self.device, &self.queue, plan, step, ids, &|dispatch| clock.writes(dispatch))?;
+        let clock = Clock::new(&self.device, loaded.replay.kernels(plan, step));
+        let label = Some("timed step");
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });
+        let work = Work { plans: &[plan], step, ids: Ids::Given(ids), fetch: None };
+        loaded.replay.record_apart(&self.queue, &mut encoder, &work, &|dispatch| clock.writes(dispatch))?;
+        self.queue.submit([encoder.finish()]);
         let timed = clock.read(&self.device, &self.queue).await;
         self.faults.check()?;
         timed.map(Some)

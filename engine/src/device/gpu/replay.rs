@@ -1,16 +1,17 @@
 //! Plans made ready for replay: pipelines and bind groups are made once, and a step is one submit of one pass.
 
 use super::{
-    buffers::{Buffers, Part},
+    batch::{Batch, Halves},
+    dispatch::{Bench, Size, Sketch},
+    fused::{self, Spare},
     pipelines::{Compiled, Pipelines},
+    tuning::Tuning,
 };
 use crate::{
     Error, Result,
-    kernel::{
-        Matmul, Matvec, Step,
-        shader::{self, Kernel},
-    },
-    plan::{Command, Program, TensorKind},
+    device::{Ids, Work},
+    kernel::{Step, shader::Kernel},
+    plan::{Block, Fused, Fusion, Plan, TensorKind},
 };
 
 /// Where one dispatch's `Params` may begin in the shared uniform buffer: the largest alignment that WebGPU allows a
@@ -19,281 +20,202 @@ const PARAMS_STRIDE_BYTES: usize = 256;
 
 /// One dispatch.
 struct Dispatch {
+    kernel: Kernel,
     compiled: Compiled,
     bindings: wgpu::BindGroup,
-    /// The command in the plan.
-    command: usize,
-    /// Rows of the weights' part that it covers; 0 for kernels without weights.
-    part_rows: u32,
+    size: Size,
+}
+
+impl Dispatch {
+    /// Puts it into a pass, if the step needs it.
+    fn put(&self, step: Step, pass: &mut wgpu::ComputePass<'_>) {
+        let Some([x, y, z]) = self.size.groups(step) else { return };
+        pass.set_pipeline(&self.compiled.pipeline);
+        pass.set_bind_group(0, &self.bindings, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
 }
 
 /// A plan made ready.
 struct ReadyPlan {
     tokens_max: u32,
-    commands: Vec<Command>,
     dispatches: Vec<Dispatch>,
+}
+
+impl ReadyPlan {
+    /// The dispatches of a step.
+    fn needed(&self, step: Step) -> impl Iterator<Item = &Dispatch> {
+        self.dispatches.iter().filter(move |dispatch| dispatch.size.groups(step).is_some())
+    }
 }
 
 /// All plans of a program.
 pub struct Replay {
     plans: Vec<ReadyPlan>,
     step: wgpu::Buffer,
-    /// Of all plans' parameters.
-    params_bytes: u64,
+    /// Of all plans' parameters, and of what fused commands need.
+    other_bytes: u64,
+    /// Of those, what batches need.
+    batch_bytes: u64,
     ids: Option<wgpu::Buffer>,
-}
-
-/// A dispatch before its buffers are bound.
-struct Sketch<'a> {
-    command: usize,
-    part: Option<&'a Part>,
-    params: Vec<u8>,
 }
 
 impl Replay {
     /// Compiles and binds everything that the program's plans need.
-    pub fn build(
-        device: &wgpu::Device,
-        queue: &wgpu::Queue,
-        pipelines: &mut Pipelines,
-        program: &Program,
-        buffers: &Buffers,
-    ) -> Self {
-        let uniform = |label, size: usize| {
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size: size as u64,
-                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
+    pub fn build(bench: &Bench<'_>, pipelines: &mut Pipelines, fusion: &Fusion, tuning: Tuning) -> Self {
+        let step = uniform(bench.device, "step", 16);
+        let spare = Spare::allocate(bench, fusion, tuning);
+        let halves = Halves::allocate(bench, tuning.batch);
+        let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| {
+            sketches(bench, &spare, tuning, Batch::new(bench, tuning.batch, halves.as_ref(), plan), blocks)
         };
-        let step = uniform("step", 16);
-        let (mut plans, mut params_bytes) = (Vec::with_capacity(program.plans.len()), 0);
-        for plan in &program.plans {
-            let sketches: Vec<Sketch> =
-                plan.commands.iter().enumerate().flat_map(|(index, command)| sketch(index, command, buffers)).collect();
-            let mut bytes = vec![0; (sketches.len() * PARAMS_STRIDE_BYTES).max(PARAMS_STRIDE_BYTES)];
-            for (params, place) in
-                sketches.iter().map(|sketch| &sketch.params).zip(bytes.chunks_mut(PARAMS_STRIDE_BYTES))
-            {
-                place[..params.len()].copy_from_slice(params);
-            }
-            let params = uniform("params", bytes.len());
-            params_bytes += params.size();
-            queue.write_buffer(&params, 0, &bytes);
+        let sketches: Vec<Vec<Sketch>> = bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
+        #[cfg(not(target_arch = "wasm32"))]
+        {
+            let wanted = sketches.iter().flatten().map(|sketch| (sketch.variant(pipelines), sketch.constants.clone()));
+            pipelines.compile_all(bench.device, wanted.collect());
+        }
+        let mut plans = Vec::with_capacity(sketches.len());
+        let batch_bytes = halves.as_ref().map_or(0, Halves::bytes);
+        let mut other_bytes = spare.bytes() + batch_bytes;
+        for (plan, sketches) in bench.program.plans.iter().zip(sketches) {
+            let params = params(bench, &sketches);
+            other_bytes += params.size();
             let dispatches = sketches
-                .iter()
+                .into_iter()
                 .enumerate()
                 .map(|(index, sketch)| {
-                    let command = &plan.commands[sketch.command];
                     let offset = (index * PARAMS_STRIDE_BYTES) as u64;
-                    bind(device, pipelines, program, buffers, command, sketch, &step, (&params, offset))
+                    bind(bench.device, pipelines, sketch, &step, (&params, offset))
                 })
                 .collect();
-            plans.push(ReadyPlan { tokens_max: plan.tokens_max, commands: plan.commands.clone(), dispatches });
+            plans.push(ReadyPlan { tokens_max: plan.tokens_max, dispatches });
         }
-        let ids = (0..program.tensors.len() as u32)
+        let ids = (0..bench.program.tensors.len() as u32)
             .map(crate::tensor::TensorId)
-            .find(|id| program.tensor(*id).kind == TensorKind::Tokens)
-            .and_then(|id| buffers.whole(id).ok().cloned());
-        Self { plans, step, params_bytes, ids }
+            .find(|id| bench.program.tensor(*id).kind == TensorKind::Tokens)
+            .and_then(|id| bench.buffers.whole(id).ok().cloned());
+        Self { plans, step, other_bytes, batch_bytes, ids }
     }
 
-    /// Queues one step.
-    pub fn run(&self, device: &wgpu::Device, queue: &wgpu::Queue, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
-        let plan = self.begin(queue, plan, step, ids)?;
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("step") });
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            for dispatch in &plan.dispatches {
-                plan.put(dispatch, step, &mut pass);
-            }
+    /// Records the work's plans in one pass. Its step and its token numbers travel on the queue, in front of it.
+    pub fn record(&self, queue: &wgpu::Queue, encoder: &mut wgpu::CommandEncoder, work: &Work<'_>) -> Result<()> {
+        if work.plans.is_empty() {
+            return Ok(());
         }
-        queue.submit([encoder.finish()]);
+        let plans = self.begin(queue, work)?;
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for dispatch in plans.iter().flat_map(|plan| &plan.dispatches) {
+            dispatch.put(work.step, &mut pass);
+        }
         Ok(())
     }
 
     /// The same with each dispatch in a pass of its own, which writes the timestamps that `writes` says.
-    pub fn run_apart<'a>(
+    pub fn record_apart<'a>(
         &self,
-        device: &wgpu::Device,
         queue: &wgpu::Queue,
-        plan: usize,
-        step: Step,
-        ids: &[u32],
+        encoder: &mut wgpu::CommandEncoder,
+        work: &Work<'_>,
         writes: &dyn Fn(usize) -> Option<wgpu::ComputePassTimestampWrites<'a>>,
     ) -> Result<()> {
-        let plan = self.begin(queue, plan, step, ids)?;
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("timed step") });
-        for (index, dispatch) in plan.dispatches.iter().enumerate() {
+        let plans = self.begin(queue, work)?;
+        let dispatches = plans.iter().flat_map(|plan| plan.needed(work.step));
+        for (index, dispatch) in dispatches.enumerate() {
             let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: writes(index) };
-            plan.put(dispatch, step, &mut encoder.begin_compute_pass(&descriptor));
+            dispatch.put(work.step, &mut encoder.begin_compute_pass(&descriptor));
         }
-        queue.submit([encoder.finish()]);
         Ok(())
-    }
-
-    /// The kernel of each of a plan's dispatches.
-    pub fn kernels(&self, plan: usize) -> Vec<Kernel> {
-        let plan = self.plans.get(plan);
-        plan.map_or_else(Vec::new, |plan| {
-            plan.dispatches.iter().map(|dispatch| plan.commands[dispatch.command].kernel()).collect()
-        })
     }
 
     /// Bytes of the buffers that are not tensors.
     pub fn allocated_bytes(&self) -> u64 {
-        self.step.size() + self.params_bytes
+        self.step.size() + self.other_bytes
+    }
+
+    /// Bytes of those that batches need.
+    pub fn batch_bytes(&self) -> u64 {
+        self.batch_bytes
     }
 
     /// Checks a step and hands its numbers over.
-    fn begin(&self, queue: &wgpu::Queue, plan: usize, step: Step, ids: &[u32]) -> Result<&ReadyPlan> {
-        let plan = self.plans.get(plan).ok_or_else(|| Error::invalid("plan", "is not part of this program"))?;
-        if step.tokens == 0 || step.tokens > plan.tokens_max || ids.len() != step.tokens as usize {
-            return Err(Error::invalid(
-                "tokens",
-                format!("are {}, but the plan takes 1 to {}", ids.len(), plan.tokens_max),
-            ));
+    fn begin(&self, queue: &wgpu::Queue, work: &Work<'_>) -> Result<Vec<&ReadyPlan>> {
+        let plan =
+            |index: &usize| self.plans.get(*index).ok_or_else(|| Error::invalid("plan", "is not part of this program"));
+        let plans = work.plans.iter().map(plan).collect::<Result<Vec<_>>>()?;
+        let step = work.step;
+        let tokens_max = plans.iter().map(|plan| plan.tokens_max).min().unwrap_or(0);
+        let given = if let Ids::Given(ids) = work.ids { ids.len() } else { 1 };
+        if step.tokens == 0 || step.tokens > tokens_max || given != step.tokens as usize {
+            let what = format!("are {} with {given} ids, but a plan takes 1 to {tokens_max}", step.tokens);
+            return Err(Error::invalid("tokens", what));
         }
         queue.write_buffer(&self.step, 0, bytemuck::bytes_of(&step));
-        if let Some(buffer) = &self.ids {
+        if let (Some(buffer), Ids::Given(ids)) = (&self.ids, work.ids) {
             queue.write_buffer(buffer, 0, bytemuck::cast_slice(ids));
         }
-        Ok(plan)
+        Ok(plans)
+    }
+
+    /// The kernel of each dispatch of a step.
+    pub fn kernels(&self, plan: usize, step: Step) -> Vec<Kernel> {
+        let plan = self.plans.get(plan);
+        plan.map_or_else(Vec::new, |plan| plan.needed(step).map(|dispatch| dispatch.kernel).collect())
     }
 }
 
-impl ReadyPlan {
-    /// Puts a dispatch into a pass.
-    fn put(&self, dispatch: &Dispatch, step: Step, pass: &mut wgpu::ComputePass<'_>) {
-        let [x, y, z] = groups(&self.commands[dispatch.command], dispatch.part_rows, step.tokens);
-        pass.set_pipeline(&dispatch.compiled.pipeline);
-        pass.set_bind_group(0, &dispatch.bindings, &[]);
-        pass.dispatch_workgroups(x, y, z);
+/// The parameters of all dispatches of a plan.
+fn params(bench: &Bench<'_>, sketches: &[Sketch]) -> wgpu::Buffer {
+    let mut bytes = vec![0; (sketches.len() * PARAMS_STRIDE_BYTES).max(PARAMS_STRIDE_BYTES)];
+    for (sketch, place) in sketches.iter().zip(bytes.chunks_mut(PARAMS_STRIDE_BYTES)) {
+        place[..sketch.params.len()].copy_from_slice(&sketch.params);
     }
+    let params = uniform(bench.device, "params", bytes.len());
+    bench.queue.write_buffer(&params, 0, &bytes);
+    params
 }
 
-/// The dispatches of a command: one, or one for each part of its weights.
-fn sketch<'a>(index: usize, command: &Command, buffers: &'a Buffers) -> Vec<Sketch<'a>> {
-    let whole = |params: &[u8]| vec![Sketch { command: index, part: None, params: params.to_vec() }];
-    use bytemuck::bytes_of;
-    let by_part = |weights, params: &dyn Fn(&Part) -> Vec<u8>| {
-        let parts: &'a [Part] = buffers.parts(weights);
-        parts.iter().map(|part| Sketch { command: index, part: Some(part), params: params(part) }).collect()
+/// A buffer for parameters.
+fn uniform(device: &wgpu::Device, label: &str, bytes: usize) -> wgpu::Buffer {
+    device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size: bytes as u64,
+        usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    })
+}
+
+/// All dispatches of a plan.
+fn sketches(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, mut batch: Batch<'_>, blocks: &[Block]) -> Vec<Sketch> {
+    let of_fused = |fused: &Fused| match fused {
+        Fused::Single(index) => batch.of_command(*index),
+        Fused::Matvec(matvec) => fused::of_matvec(bench, spare, tuning, matvec),
+        Fused::Attend(attend) => fused::of_attend(bench, spare, tuning, attend),
+        Fused::NormAdd(add) => vec![fused::of_norm_add(bench, add)],
     };
-    match command {
-        Command::Embed(embed) => by_part(embed.table, &|part| {
-            let Part { first_row, rows, scales_word, .. } = *part;
-            let (first_row, rows) = (first_row as u32, rows as u32);
-            bytes_of(&shader::embed::Params { columns: embed.columns, first_row, rows, scales_word }).to_vec()
-        }),
-        Command::Matvec(Matvec { weights, columns, accumulate, .. }) => by_part(*weights, &|part| {
-            bytes_of(&shader::matvec::Params {
-                columns: *columns,
-                rows: part.rows as u32,
-                first_row: part.first_row as u32,
-                scales_word: part.scales_word,
-                accumulate: u32::from(*accumulate),
-            })
-            .to_vec()
-        }),
-        Command::Matmul(Matmul { weights, columns, rows, accumulate, .. }) => by_part(*weights, &|part| {
-            bytes_of(&shader::matmul::Params {
-                columns: *columns,
-                rows: part.rows as u32,
-                first_row: part.first_row as u32,
-                scales_word: part.scales_word,
-                accumulate: u32::from(*accumulate),
-                out_columns: *rows,
-            })
-            .to_vec()
-        }),
-        Command::RmsNorm(command) => whole(bytes_of(&command.params)),
-        Command::Rope(command) => whole(bytes_of(&command.params)),
-        Command::KvWrite(command) => whole(bytes_of(&command.params)),
-        Command::Attention(command) => whole(bytes_of(&command.params)),
-        Command::Gated(command) => whole(bytes_of(&command.params)),
-        Command::AddBias(command) => whole(bytes_of(&command.params)),
-        Command::Scale(command) => whole(bytes_of(&command.params)),
-        Command::AddScaled(command) => whole(bytes_of(&command.params)),
-        Command::Route(command) => whole(bytes_of(&command.params)),
-        Command::Mix(command) => whole(bytes_of(&command.params)),
-        Command::ExpertMatvec(command) => by_part(command.weights, &|part| {
-            bytes_of(&shader::expert_matvec::Params {
-                columns: command.columns,
-                rows: command.rows,
-                experts: command.experts,
-                slots: command.slots,
-                x_slots: command.x_slots(),
-                part_first_row: part.first_row as u32,
-                part_rows: part.rows as u32,
-                scales_word: part.scales_word,
-            })
-            .to_vec()
-        }),
-        Command::LastRow(command) => whole(bytes_of(&command.params)),
-        Command::LayerNorm(command) => whole(bytes_of(&command.params)),
-        Command::Gelu(command) => whole(bytes_of(&command.params)),
-        Command::AddRows(command) => whole(bytes_of(&command.params)),
-    }
+    blocks.iter().flat_map(|block| &block.fused).flat_map(of_fused).collect()
 }
 
-#[allow(clippy::too_many_arguments, reason = "everything that a bind group binds")]
 fn bind(
     device: &wgpu::Device,
     pipelines: &mut Pipelines,
-    program: &Program,
-    buffers: &Buffers,
-    command: &Command,
-    sketch: &Sketch<'_>,
+    sketch: Sketch,
     step: &wgpu::Buffer,
     (params, offset): (&wgpu::Buffer, u64),
 ) -> Dispatch {
-    let operands = command.operands();
-    let compiled = pipelines.get(device, command.kernel(), program.weights_format(command));
+    let compiled = pipelines.get(device, sketch.variant(pipelines), &sketch.constants);
     let params =
         wgpu::BufferBinding { buffer: params, offset, size: wgpu::BufferSize::new(PARAMS_STRIDE_BYTES as u64) };
-    let storage = operands.iter().filter_map(|id| match sketch.part {
-        Some(part) if matches!(program.tensor(*id).kind, TensorKind::Weight(_)) => {
-            Some(part.buffer.as_entire_binding())
-        }
-        _ => buffers.whole(*id).ok().map(wgpu::Buffer::as_entire_binding),
-    });
     let entries: Vec<wgpu::BindGroupEntry<'_>> = [step.as_entire_binding(), wgpu::BindingResource::Buffer(params)]
         .into_iter()
-        .chain(storage)
+        .chain(sketch.storage.iter().map(wgpu::Buffer::as_entire_binding))
         .enumerate()
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource })
         .collect();
     let bindings = device.create_bind_group(&wgpu::BindGroupDescriptor {
-        label: Some(command.kernel().name()),
+        label: Some(sketch.kernel.name()),
         layout: &compiled.layout,
         entries: &entries,
     });
-    let part_rows = sketch.part.map_or(0, |part| part.rows as u32);
-    Dispatch { compiled, bindings, command: sketch.command, part_rows }
-}
-
-/// The size of a dispatch.
-fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
-    match command {
-        Command::Embed(command) => command.groups(tokens),
-        Command::RmsNorm(command) => command.groups(tokens),
-        Command::Matvec(_) => Matvec::groups(part_rows),
-        Command::Matmul(_) => Matmul::groups(part_rows, tokens),
-        Command::Rope(command) => command.groups(tokens),
-        Command::KvWrite(command) => command.groups(tokens),
-        Command::Attention(command) => command.groups(tokens),
-        Command::Gated(command) => command.groups(tokens),
-        Command::AddBias(command) => command.groups(tokens),
-        Command::Scale(command) => command.groups(tokens),
-        Command::AddScaled(command) => command.groups(tokens),
-        Command::Route(command) => command.groups(tokens),
-        Command::ExpertMatvec(command) => command.groups(tokens),
-        Command::Mix(command) => command.groups(tokens),
-        Command::LastRow(command) => command.groups(),
-        Command::LayerNorm(command) => command.groups(tokens),
-        Command::Gelu(command) => command.groups(tokens),
-        Command::AddRows(command) => command.groups(tokens),
-    }
+    Dispatch { kernel: sketch.kernel, compiled, bindings, size: sketch.size }
 }

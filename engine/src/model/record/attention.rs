@@ -36,7 +36,7 @@ impl Recorder<'_> {
             scale: scales.attention,
             softcap: scales.attention_softcap,
             window: kind.window,
-            causal: 1,
+            causal: u32::from(self.config.causal),
         };
         self.commands.push(Command::Attention(Attention { queries: q, keys, values, out: mixed, params }));
         let weights = self.weights.matrix(&mut self.program, Role::AttentionOutput, layer, [hidden, query_width])?;
@@ -60,16 +60,17 @@ impl Recorder<'_> {
             Role::Key => (query_width, kv_width),
             _ => (query_width + kv_width, kv_width),
         };
-        let weights = if self.config.architecture.fused {
+        let (weights, bias) = if self.weights.are_projections_fused(layer) {
             let fused = Fused { role: Role::QueryKeyValue, first_row, rows: query_width + 2 * kv_width };
-            self.weights.part(&mut self.program, fused, layer, [width, hidden])?
+            let weights = self.weights.part(&mut self.program, fused, layer, [width, hidden])?;
+            (weights, self.weights.bias_part(&mut self.program, fused, layer, width)?)
         } else {
-            self.weights.matrix(&mut self.program, role, layer, [width, hidden])?
+            let weights = self.weights.matrix(&mut self.program, role, layer, [width, hidden])?;
+            let is_biased = self.is_biased(role);
+            (weights, self.weights.bias(&mut self.program, role, layer, width, is_biased)?)
         };
         let out = self.scratch("projected", width);
         self.commands.push(linear(x, weights, out, [width, hidden], false));
-        let is_biased = self.is_biased(role);
-        let bias = self.weights.bias(&mut self.program, role, layer, width, is_biased)?;
         self.add_bias(bias, out, width);
         Ok(out)
     }
@@ -108,11 +109,13 @@ impl Recorder<'_> {
         self.commands.push(Command::Rope(Rope { table, x, params }));
     }
 
-    /// Keeps keys or values in a cache.
+    /// Keeps keys or values in a cache, for the tokens behind these.
     fn keep(&mut self, x: TensorId, what: &str, layer: u32) -> TensorId {
         let (context, kv_heads, head_dim) = (self.context, self.config.kv_heads, self.config.head_dim);
         let rows = u64::from(kv_heads) * u64::from(context);
-        let cache = self.program.declare(format!("{what} cache {layer}"), TensorKind::State, rows, head_dim.into());
+        // A text that comes whole is forgotten with its last layer: all layers may use the same memory.
+        let kind = if self.remembers { TensorKind::State } else { TensorKind::Scratch };
+        let cache = self.program.declare(format!("{what} cache {layer}"), kind, rows, head_dim.into());
         let params = kv_write::Params { kv_heads, head_dim, context };
         self.commands.push(Command::KvWrite(KvWrite { x, cache, params }));
         cache

@@ -37,7 +37,7 @@ impl Recorder<'_> {
     /// Gate or up.
     fn raise(&mut self, role: Role, layer: u32, x: TensorId) -> Result<TensorId> {
         let ModelConfig { hidden, feed_forward: width, .. } = *self.config;
-        let weights = if self.config.architecture.fused {
+        let weights = if self.weights.are_raises_fused(layer) {
             let first_row = if role == Role::Gate { 0 } else { width };
             let fused = Fused { role: Role::GateUp, first_row, rows: 2 * width };
             self.weights.part(&mut self.program, fused, layer, [width, hidden])?

@@ -213,6 +213,9 @@ pub struct Embed {
     /// The texts are passages to be found: put before them what the model wants there
     #[arg(long)]
     pub document: bool,
+    /// Put these words before each text, in place of the model's own: an instruction, where the model follows one
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["query", "document"])]
+    pub prompt: Option<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

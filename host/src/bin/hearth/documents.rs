@@ -41,6 +41,8 @@ pub enum Action {
         #[arg(value_name = "NUMBER|NAME")]
         document: String,
     },
+    /// Give all documents vectors of the embedding model that --model names, from the texts that are kept
+    Refresh,
     /// Find the passages nearest to a question; --model names the embedding model
     Search {
         /// The question
@@ -79,6 +81,23 @@ pub fn documents(
                 return output.json(&json!({ "type": "removed", "document": removed }));
             }
             output.line(format!("removed {} {}", removed.id, removed.name))
+        }
+        Action::Refresh => {
+            let mut library = Library::open(&file)?;
+            let encoder = load(global, output, start)?;
+            let mut interruptible = None;
+            let refreshed = library.refresh(&encoder, &mut |progress| {
+                interruptible.get_or_insert_with(|| Interruptible::new(progress.ticket.clone()));
+                let (done, total) = (progress.done_chunks, progress.total_chunks);
+                output.progress(&format!("Embedding … {done} of {total} passages"));
+                true
+            });
+            output.end_progress();
+            let (documents, model) = (refreshed?, &encoder.loaded().model);
+            if output.json {
+                return output.json(&json!({ "type": "refreshed", "documents": documents, "model": model }));
+            }
+            output.line(format!("{documents} documents have vectors of {model} now"))
         }
         Action::Search { question, results } => {
             let library = Library::open(&file)?;

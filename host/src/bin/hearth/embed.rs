@@ -22,8 +22,8 @@ const SHOWN_NUMBERS: usize = 8;
 pub fn texts(args: &Embed, global: &Global) -> Result<Vec<String>, Stop> {
     if global.model.is_none() {
         return Err(Stop::Usage(
-            "an embedding model is needed, and none comes with Hearth: give the folder or the .gguf file of one of the \
-             BERT family (all-MiniLM-L6-v2, bge, e5, gte) with --model"
+            "an embedding model is needed, and none comes with Hearth: give the folder or the .gguf file of one \
+             (all-MiniLM-L6-v2, bge, e5, gte, Qwen3-Embedding) with --model"
                 .to_owned(),
         ));
     }
@@ -75,6 +75,7 @@ pub fn embed(
         normalize: Some(!args.no_normalize),
         truncate: Some(!args.no_truncate),
         kind,
+        prompt: args.prompt.clone(),
     });
     let mut vectors = Vec::new();
     let last = request(engine, embedding, |event| match event {

@@ -9,6 +9,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod integers;
 mod level;
 #[cfg(target_arch = "aarch64")]
 mod neon;
@@ -16,12 +17,14 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
+pub use integers::{Four, IntegerTask, Integers, QUAD, ROWS};
 pub use level::SimdLevel;
 
 /// Numbers of a block.
 pub const BLOCK: usize = 32;
 
-/// An instruction set: arithmetic on vectors of F32, and blocks of weights as they are stored.
+/// An instruction set: arithmetic on vectors of F32, and blocks of weights as they are stored. [`Integers`] has the
+/// arithmetic on whole numbers.
 pub trait Simd: Copy {
     /// Some F32 numbers in a register.
     type Vector: Copy;

@@ -60,7 +60,7 @@ fn widen_block(lower: int8x16_t, upper: int8x16_t) -> Block {
 
 /// Eight binary16 to numbers.
 #[inline(always)]
-fn widen_f16(eight: uint16x8_t) -> [Vector; 2] {
+pub(super) fn widen_f16(eight: uint16x8_t) -> [Vector; 2] {
     neon!({
         let halves = vreinterpretq_f16_u16(eight);
         [vcvt_f32_f16(vget_low_f16(halves)), vcvt_high_f32_f16(halves)]

@@ -60,7 +60,7 @@ fn f16_to_f32(bits: v128) -> Vector {
 
 /// Eight binary16 to numbers.
 #[inline(always)]
-fn widen_f16(eight: v128) -> [Vector; 2] {
+pub(super) fn widen_f16(eight: v128) -> [Vector; 2] {
     [f16_to_f32(i32x4_extend_low_i16x8(eight)), f16_to_f32(i32x4_extend_high_i16x8(eight))]
 }
 

@@ -1,0 +1,186 @@
+//! Threads that stay. A host starts them, each calls [`Crew::serve`], and from then on they take parts of whatever the
+//! engine does. A step is hundreds of small products, so nobody is put to sleep between two of them: whoever waits looks
+//! for a while whether there is more before it lets its core go.
+
+use std::{
+    any::Any,
+    cell::UnsafeCell,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::{
+        Condvar, Mutex, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::SeqCst},
+    },
+};
+
+use super::Workers;
+
+/// How often a thread looks before it sleeps: some 20 to 50 microseconds, longer than from one product to the next.
+const LOOKS: u32 = 20_000;
+
+/// Set in [`Crew::gate`] while parts are on offer; the bits below count those who take some.
+const OPEN: u32 = 1 << 31;
+
+type Work<'a> = dyn Fn(usize) + Sync + 'a;
+
+/// What is on offer.
+struct Job {
+    work: *const Work<'static>,
+    parts: usize,
+}
+
+/// Several threads, of which the one that calls [`Workers::run`] is one.
+pub struct Crew {
+    count: usize,
+    /// Held by whoever offers work.
+    offering: Mutex<()>,
+    job: UnsafeCell<Option<Job>>,
+    /// The next part that nobody has taken.
+    next: AtomicUsize,
+    gate: AtomicU32,
+    /// How many jobs there have been.
+    jobs: AtomicU32,
+    /// Threads that sleep.
+    sleepers: AtomicU32,
+    bed: Mutex<()>,
+    alarm: Condvar,
+    /// What a part panicked with.
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+    /// Whether a thread is gone that may have had a part.
+    is_broken: AtomicBool,
+}
+
+// SAFETY: `job` is written by the one who holds `offering`, while the gate is shut and nobody is inside, and read by those
+// who have passed the gate; passing it orders the write before the read. What the job points to may be called from any
+// thread, and the one who offers it stays until all have left.
+unsafe impl Sync for Crew {}
+// SAFETY: as above; nothing in it belongs to a thread.
+unsafe impl Send for Crew {}
+
+impl Crew {
+    /// For so many threads, with the one that will offer the work.
+    pub fn new(count: usize) -> Self {
+        Self {
+            count: count.max(1),
+            offering: Mutex::default(),
+            job: UnsafeCell::new(None),
+            next: AtomicUsize::new(0),
+            gate: AtomicU32::new(0),
+            jobs: AtomicU32::new(0),
+            sleepers: AtomicU32::new(0),
+            bed: Mutex::default(),
+            alarm: Condvar::new(),
+            panic: Mutex::default(),
+            is_broken: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes parts of work for ever; returns only if the crew is broken. Each thread but the one that offers work calls it
+    /// once.
+    pub fn serve(&self) {
+        let mut seen = 0;
+        while !self.is_broken.load(SeqCst) {
+            self.wait_until(|| self.jobs.load(SeqCst) != seen);
+            seen = self.jobs.load(SeqCst);
+            if self.enter() {
+                self.take_parts();
+                self.gate.fetch_sub(1, SeqCst);
+                self.wake();
+            }
+        }
+    }
+
+    /// Tells the crew that one of its threads is gone: the work at hand will never be done.
+    pub fn give_up(&self) {
+        self.is_broken.store(true, SeqCst);
+        self.wake();
+    }
+
+    /// How many of the threads sleep.
+    pub fn sleeping(&self) -> u32 {
+        self.sleepers.load(SeqCst)
+    }
+
+    /// Goes through the gate, if it is open.
+    fn enter(&self) -> bool {
+        let one_more = |gate| (gate & OPEN != 0).then(|| gate + 1);
+        self.gate.fetch_update(SeqCst, SeqCst, one_more).is_ok()
+    }
+
+    /// Does parts until there are none. Only for who has passed the gate, or opened it.
+    fn take_parts(&self) {
+        // SAFETY: the job was written before the gate was opened, and will not be again before all have left.
+        let Some(Job { work, parts }) = (unsafe { &*self.job.get() }) else { return };
+        // SAFETY: whoever offers it stays in `run` until all have left.
+        let work = unsafe { &**work };
+        loop {
+            let part = self.next.fetch_add(1, SeqCst);
+            if part >= *parts {
+                return;
+            }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(part))) {
+                self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(panic);
+            }
+        }
+    }
+
+    /// Looks for a while, then sleeps, until something is so, or the crew is broken.
+    fn wait_until(&self, is_so: impl Fn() -> bool) {
+        let is_over = || is_so() || self.is_broken.load(SeqCst);
+        for _ in 0..LOOKS {
+            if is_over() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        let mut bed = self.bed.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever changes what is waited for looks for sleepers afterwards; so one of the two sees the other.
+        self.sleepers.fetch_add(1, SeqCst);
+        while !is_over() {
+            bed = self.alarm.wait(bed).unwrap_or_else(PoisonError::into_inner);
+        }
+        self.sleepers.fetch_sub(1, SeqCst);
+    }
+
+    /// Wakes who sleeps.
+    fn wake(&self) {
+        if self.sleepers.load(SeqCst) > 0 {
+            drop(self.bed.lock().unwrap_or_else(PoisonError::into_inner));
+            self.alarm.notify_all();
+        }
+    }
+}
+
+impl Workers for Crew {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn run(&self, parts: usize, work: &Work<'_>) {
+        let offering = match self.offering.try_lock() {
+            Ok(offering) => Some(offering),
+            // Of a part that panicked: the job is over all the same.
+            Err(TryLockError::Poisoned(offering)) => Some(offering.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        // Work within work, or of another thread: the caller does it alone.
+        let (Some(_offering), true) = (offering, parts > 1 && self.count > 1) else {
+            return (0..parts).for_each(work);
+        };
+        // SAFETY: only the lifetime changes, and the pointer is not followed once this function has returned.
+        let work = unsafe { std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) };
+        // SAFETY: the gate is shut and nobody is inside: the last job saw to that.
+        unsafe { *self.job.get() = Some(Job { work, parts }) };
+        self.next.store(0, SeqCst);
+        self.gate.store(OPEN, SeqCst);
+        self.jobs.fetch_add(1, SeqCst);
+        self.wake();
+        self.take_parts();
+        self.gate.fetch_and(!OPEN, SeqCst);
+        self.wait_until(|| self.gate.load(SeqCst) == 0);
+        assert!(!self.is_broken.load(SeqCst), "a thread of the engine has died");
+        let panic = self.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Fused commands on every GPU, against the scalar twins of the commands that they stand for; and how many dispatches a
+//! token takes, so that a lost fusion shows.
+
+use hearth_engine::{
+    device::{Device, GpuDevice, GpuOptions},
+    kernel::{
+        AddBias, AddScaled, Attention, Gated, KvWrite, Matvec, RmsNorm, Rope, Scale, Step,
+        shader::{add_bias, add_scaled, attention, gated, kv_write, rms_norm, rope, scale},
+    },
+    plan::{Command, Fused, Fusion, Plan},
+    tensor::{Format, TensorId},
+};
+use hearth_tests::{
+    devices::{Candidate, adapters, split_limit},
+    kernels::KernelCase,
+    numbers::relative_difference,
+    sessions::{load_on, open},
+};
+
+/// Of the largest number of a result. Sums of a few hundred products in another order, twice in a row.
+const RELATIVE: f64 = 2e-5;
+
+const EPSILON: f32 = 1e-5;
+
+fn step(position: u32) -> Step {
+    Step { position, tokens: 1 }
+}
+
+fn norm(x: TensorId, weight: TensorId, out: TensorId, rows: u32, columns: u32) -> Command {
+    let params = rms_norm::Params { columns, epsilon: EPSILON, rows };
+    Command::RmsNorm(RmsNorm { x, weight, out, single: false, params })
+}
+
+fn matvec(x: TensorId, weights: TensorId, out: TensorId, [rows, columns]: [u32; 2], accumulate: bool) -> Command {
+    Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate })
+}
+
+/// Ways to open a GPU.
+fn options() -> Vec<(String, GpuOptions)> {
+    let mut all = Vec::new();
+    for (adapter, report) in adapters().iter().enumerate() {
+        let has_subgroups = report.features.iter().any(|feature| feature == "subgroups");
+        for subgroups in [true, false].into_iter().filter(|wanted| has_subgroups || !wanted) {
+            for attention_splits in [None, Some(1), Some(3)] {
+                let wide = attention_splits.map(|splits| splits == 1);
+                let name =
+                    format!("{}, subgroups {subgroups}, splits {attention_splits:?}, wide {wide:?}", report.name);
+                all.push((
+                    name,
+                    GpuOptions {
+                        adapter: Some(adapter),
+                        subgroups: Some(subgroups),
+                        attention_splits,
+                        attention_threads: attention_splits.map(|splits| 64 * splits),
+                        matvec_threads: attention_splits.map(|splits| 32 * splits),
+                        wide,
+                        ..GpuOptions::default()
+                    },
+                ));
+            }
+        }
+    }
+    all
+}
+
+/// A case, what to look at, and how many dispatches it should take if nothing is split.
+type Case = (KernelCase, Vec<TensorId>, usize);
+
+/// Runs cases on a CPU and on every GPU, once with a binding limit that forbids fused matrices; what comes out must be the
+/// same, and nearly all of it must be fused.
+fn check(cases: &[Case]) {
+    let mut cpu = Candidate::all()[0].open_limited(None);
+    let mut expected = Vec::new();
+    for (case, outs, dispatches) in cases {
+        let blocks = &Fusion::of(&case.program, &|_, _| true).plans[0];
+        let count: usize = blocks.iter().map(|block| block.fused.len()).sum();
+        assert_eq!(count, *dispatches, "{}: {blocks:?}", case.name);
+        expected.push(case.run_all(&mut cpu, outs).unwrap());
+    }
+    let open = |options: &GpuOptions| Device::Gpu(pollster::block_on(GpuDevice::open(options)).unwrap());
+    for (nth, (name, options)) in options().into_iter().enumerate() {
+        let mut gpu = open(&options);
+        for ((case, outs, _), expected) in cases.iter().zip(&expected) {
+            compare(case, outs, &name, &mut gpu, expected);
+            if nth == 0 {
+                // Four rows of the smallest matrices are the least that a part can hold.
+                let max_binding_bytes = Some(split_limit(&case.program).max(512));
+                let mut gpu = open(&GpuOptions { max_binding_bytes, ..options.clone() });
+                compare(case, outs, &format!("{name}, limit {max_binding_bytes:?}"), &mut gpu, expected);
+            }
+        }
+    }
+}
+
+fn compare(case: &KernelCase, outs: &[TensorId], name: &str, gpu: &mut Device, expected: &[Vec<f32>]) {
+    let found = case.run_all(gpu, outs).unwrap_or_else(|error| panic!("{}, {name}: {error}", case.name));
+    for ((found, expected), out) in found.iter().zip(expected).zip(outs) {
+        let difference = relative_difference(found, expected);
+        assert!(difference <= RELATIVE, "{}, {name}, %{}: {difference:e}", case.name, out.0);
+    }
+}
+
+/// Shapes of an attention block.
+#[derive(Clone, Copy, Debug)]
+struct Heads {
+    hidden: u32,
+    heads: u32,
+    kv_heads: u32,
+    head_dim: u32,
+    rotary: u32,
+    interleaved: u32,
+    biased: bool,
+    /// 0: none, 1: by head, 2: by width.
+    qk_norm: u32,
+    window: u32,
+    softcap: f32,
+    formats: [Format; 3],
+}
+
+const PLAIN: Heads = Heads {
+    hidden: 96,
+    heads: 4,
+    kv_heads: 2,
+    head_dim: 16,
+    rotary: 16,
+    interleaved: 0,
+    biased: false,
+    qk_norm: 0,
+    window: 0,
+    softcap: 0.0,
+    formats: [Format::Q8_0; 3],
+};
+
+/// From the stream to the stream: norm, projections, heads, attention, output, and the addition.
+fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) -> Case {
+    let Heads { hidden, heads, kv_heads, head_dim, rotary, interleaved, .. } = shape;
+    let mut case = KernelCase::new(format!("{shape:?} at {position}"), step(position));
+    let stream = case.numbers(1, hidden).0;
+    let normed = case.scratch(hidden);
+    let mut commands = vec![norm(stream, case.numbers(1, hidden).0, normed, 1, hidden)];
+    let mut heads_of = |case: &mut KernelCase, nth: usize, heads: u32| {
+        let width = heads * head_dim;
+        let out = case.scratch(width);
+        commands.push(matvec(normed, case.weight(shape.formats[nth], width, hidden).0, out, [width, hidden], false));
+        if shape.biased {
+            let bias = case.numbers(1, width).0;
+            commands.push(Command::AddBias(AddBias {
+                bias,
+                x: out,
+                params: add_bias::Params { columns: width, single: 0 },
+            }));
+        }
+        out
+    };
+    let [mut q, mut k, v] =
+        [(0, heads), (1, kv_heads), (2, kv_heads)].map(|(nth, heads)| heads_of(&mut case, nth, heads));
+    for (x, heads) in [(&mut q, heads), (&mut k, kv_heads)].into_iter().filter(|_| shape.qk_norm > 0) {
+        let (rows, columns) = if shape.qk_norm == 1 { (heads, head_dim) } else { (1, heads * head_dim) };
+        let out = case.scratch(heads * head_dim);
+        commands.push(norm(*x, case.numbers(1, columns).0, out, rows, columns));
+        *x = out;
+    }
+    if rotary > 0 {
+        let table = case.numbers(context, rotary).0;
+        for (x, heads) in [(q, heads), (k, kv_heads)] {
+            commands.push(Command::Rope(Rope {
+                table,
+                x,
+                params: rope::Params { heads, head_dim, rotary, interleaved },
+            }));
+        }
+    }
+    let [keys, values] = [k, v].map(|x| {
+        let cache = case.numbers(kv_heads * context, head_dim).0;
+        let params = kv_write::Params { kv_heads, head_dim, context };
+        commands.push(Command::KvWrite(KvWrite { x, cache, params }));
+        cache
+    });
+    let mixed = case.scratch(heads * head_dim);
+    let params = attention::Params {
+        heads,
+        kv_heads,
+        head_dim,
+        context,
+        // Queries and keys are sums of many products here: their scores would leave one key alone.
+        scale: if shape.qk_norm > 0 { 0.1 } else { 0.002 },
+        softcap: shape.softcap,
+        window: shape.window,
+        causal: 1,
+    };
+    commands.push(Command::Attention(Attention { queries: q, keys, values, out: mixed, params }));
+    let width = heads * head_dim;
+    commands.push(matvec(mixed, case.weight(Format::F32, hidden, width).0, stream, [hidden, width], true));
+    case.program.plans.push(Plan { name: "attention".into(), tokens_max: 1, commands });
+    (case, vec![stream, keys, values], dispatches)
+}
+
+#[test]
+fn attention_blocks_of_every_kind_are_three_dispatches() {
+    let shapes = [
+        PLAIN,
+        Heads { biased: true, interleaved: 1, ..PLAIN },
+        Heads { qk_norm: 1, head_dim: 20, rotary: 20, ..PLAIN },
+        Heads { qk_norm: 2, heads: 6, kv_heads: 3, head_dim: 12, rotary: 4, ..PLAIN },
+        Heads { heads: 7, kv_heads: 1, head_dim: 64, rotary: 64, ..PLAIN },
+        Heads { heads: 16, kv_heads: 1, head_dim: 4, rotary: 0, ..PLAIN },
+        Heads { heads: 10, kv_heads: 2, head_dim: 256, rotary: 128, hidden: 32, ..PLAIN },
+        Heads { window: 40, softcap: 5.0, biased: true, qk_norm: 1, ..PLAIN },
+    ];
+    let cases =
+        shapes.into_iter().flat_map(|shape| [0, 1, 70, 260].map(|position| attention_case(shape, 300, position, 3)));
+    check(&cases.collect::<Vec<_>>());
+}
+
+#[test]
+fn projections_of_different_formats_are_dispatches_of_their_own() {
+    let two = Heads { formats: [Format::Q4_0, Format::Q4_0, Format::Q8_0], ..PLAIN };
+    let formats = [Format::Q4_K, Format::F16, Format::Q6_K];
+    let three = Heads { formats, hidden: 256, biased: true, ..PLAIN };
+    check(&[attention_case(two, 100, 64, 4), attention_case(three, 100, 64, 5)]);
+}
+
+#[test]
+fn feed_forward_blocks_are_two_dispatches() {
+    let mut cases = Vec::new();
+    for (format, hidden, width, activation) in
+        [(Format::Q8_0, 96, 160, 0), (Format::Q4_0, 288, 68, 1), (Format::F32, 20, 12, 0), (Format::Q4_K, 256, 512, 1)]
+    {
+        let mut case = KernelCase::new(format!("{format:?} {hidden} {width} {activation}"), step(3));
+        let stream = case.numbers(1, hidden).0;
+        let [normed, gate, up, activated] = [hidden, width, width, width].map(|columns| case.scratch(columns));
+        let mut commands = vec![norm(stream, case.numbers(1, hidden).0, normed, 1, hidden)];
+        for out in [gate, up] {
+            commands.push(matvec(normed, case.weight(format, width, hidden).0, out, [width, hidden], false));
+            if activation == 1 {
+                let bias = case.numbers(1, width).0;
+                commands.push(Command::AddBias(AddBias {
+                    bias,
+                    x: out,
+                    params: add_bias::Params { columns: width, single: 0 },
+                }));
+            }
+        }
+        let params = gated::Params { columns: width, activation };
+        commands.push(Command::Gated(Gated { gate, up, out: activated, params }));
+        commands.push(matvec(activated, case.weight(Format::F32, hidden, width).0, stream, [hidden, width], true));
+        case.program.plans.push(Plan { name: "feed-forward".into(), tokens_max: 1, commands });
+        cases.push((case, vec![stream], 2));
+    }
+    check(&cases);
+}
+
+#[test]
+fn what_follows_a_product_is_done_with_it() {
+    let mut cases = Vec::new();
+    for (rows, columns) in [(8, 32), (37, 96), (260, 288)] {
+        for kind in 0..4 {
+            let mut case = KernelCase::new(format!("({rows}, {columns}), {kind}"), step(3));
+            let (x, normed, product) = (case.numbers(1, columns).0, case.scratch(columns), case.scratch(rows));
+            let weights = case.weight(Format::Q8_0, rows, columns).0;
+            let out = case.numbers(1, rows).0;
+            let mut commands = vec![norm(x, case.numbers(1, columns).0, normed, 1, columns)];
+            let bias = Command::AddBias(AddBias {
+                bias: case.numbers(1, rows).0,
+                x: if kind == 1 { product } else { out },
+                params: add_bias::Params { columns: rows, single: 0 },
+            });
+            match kind {
+                0 => commands.extend([matvec(normed, weights, out, [rows, columns], true), bias]),
+                1 => {
+                    let params = add_scaled::Params { columns: rows, factor: 0.25 };
+                    commands.extend([matvec(normed, weights, product, [rows, columns], false), bias]);
+                    commands.push(Command::AddScaled(AddScaled { x: product, out, params }));
+                }
+                _ => {
+                    let softcap = if kind == 2 { 0.0 } else { 30.0 };
+                    let params = scale::Params { columns: rows, factor: 0.125, softcap, single: 1 };
+                    commands.push(matvec(normed, weights, out, [rows, columns], false));
+                    commands.push(Command::Scale(Scale { x: out, params }));
+                }
+            }
+            // Four numbers at a time: a bias or a sum of another length is no command that is recorded.
+            if rows % 4 != 0 && kind < 2 {
+                continue;
+            }
+            case.program.plans.push(Plan { name: "product".into(), tokens_max: 1, commands });
+            cases.push((case, vec![out], 1));
+        }
+    }
+    check(&cases);
+}
+
+#[test]
+fn a_normed_branch_is_added_at_once() {
+    let mut cases = Vec::new();
+    for columns in [4, 100, 2052] {
+        let mut case = KernelCase::new(format!("norm and addition of {columns}"), step(1));
+        let (x, normed, out) = (case.numbers(1, columns).0, case.scratch(columns), case.numbers(1, columns).0);
+        let params = add_scaled::Params { columns, factor: 0.5 };
+        let norm = norm(x, case.numbers(1, columns).0, normed, 1, columns);
+        let commands = vec![norm, Command::AddScaled(AddScaled { x: normed, out, params })];
+        case.program.plans.push(Plan { name: "post-norm".into(), tokens_max: 1, commands });
+        cases.push((case, vec![out], 1));
+    }
+    check(&cases);
+}
+
+#[test]
+fn a_norm_that_others_read_too_stays() {
+    let mut case = KernelCase::new("two readers".into(), step(0));
+    let (x, normed) = (case.numbers(1, 32).0, case.scratch(32));
+    let weight = case.numbers(1, 32).0;
+    let (first, second) = (case.numbers(1, 8).0, case.numbers(1, 32).0);
+    let commands = vec![
+        norm(x, weight, normed, 1, 32),
+        matvec(normed, case.weight(Format::Q8_0, 8, 32).0, first, [8, 32], false),
+        Command::AddScaled(AddScaled {
+            x: normed,
+            out: second,
+            params: add_scaled::Params { columns: 32, factor: 2.0 },
+        }),
+    ];
+    case.program.plans.push(Plan { name: "shared norm".into(), tokens_max: 1, commands });
+    let blocks = &Fusion::of(&case.program, &|_, _| true).plans[0];
+    assert_eq!(blocks[0].fused, [Fused::Single(0)]);
+    check(&[(case, vec![first, second], 3)]);
+}
+
+/// Dispatches of a decoding step at a position, with and without fusion, and how many layers there are.
+fn dispatches(path: &str, position: u32) -> ([usize; 2], usize) {
+    let opened = open(path);
+    let mut layers = 0;
+    let counts = [true, false].map(|fused| {
+        let options = GpuOptions { fused: Some(fused), ..GpuOptions::default() };
+        let gpu = pollster::block_on(GpuDevice::open(&options)).unwrap();
+        let session = load_on(Device::Gpu(gpu), &opened, 2048).unwrap();
+        layers = session.config().layers as usize;
+        let Device::Gpu(gpu) = session.device() else { panic!("it was opened as a GPU") };
+        gpu.kernels(0, step(position)).len()
+    });
+    (counts, layers)
+}
+
+#[test]
+fn a_token_takes_few_dispatches() {
+    if adapters().is_empty() {
+        return;
+    }
+    // Five a layer, and embedding and head; where the context is cut, six.
+    assert_eq!(dispatches("models/hearth-tiny", 100), ([5 * 12 + 2, 15 * 12 + 3], 12));
+    assert_eq!(dispatches("models/hearth-tiny", 511), ([6 * 12 + 2, 15 * 12 + 3], 12));
+    assert_eq!(dispatches("models/hearth-tiny", 1500), ([6 * 12 + 2, 15 * 12 + 3], 12));
+    for (name, fused_max) in [
+        ("llama3", 5),
+        ("mistral", 5),
+        ("olmo3", 7),
+        ("olmoe", 11),
+        ("qwen2", 5),
+        ("qwen3", 5),
+        ("phi3", 5),
+        ("smollm3", 5),
+        ("granite", 5),
+        ("olmo2", 7),
+        ("gemma2", 7),
+        ("gemma3", 7),
+        ("qwen3_moe", 11),
+    ] {
+        let ([fused, plain], layers) = dispatches(&format!("tests/fixtures/architectures/{name}"), 100);
+        assert!(fused <= fused_max * layers + 3, "{name}: {fused} of {plain} dispatches for {layers} layers");
+    }
+}
