@@ -29,8 +29,8 @@ fn record(opened: &OpenedModel) {
     let Ok(config) = ModelConfig::read(&opened.documents) else { return };
     let Ok(context_tokens) = memory::plan_context(&config, &opened.catalog, false, None, 16 << 20) else { return };
     let Ok(model) = Model::record(config, &opened.catalog, context_tokens, false) else { return };
-    for (_, name) in &model.weights {
-        if let Ok(tensor) = opened.catalog.tensor(name) {
+    for component in model.weights.iter().flat_map(|weight| &weight.components) {
+        if let Ok(tensor) = opened.catalog.tensor(&component.name) {
             let _ = pollster::block_on(opened.catalog.read_rows(tensor, 0..tensor.rows().min(2)));
         }
     }
