@@ -21,10 +21,7 @@ fuzz_target!(|data: &[u8]| {
             .with("model.safetensors.index.json", data)
             .with("model-00001-of-00002.safetensors", FIRST)
             .with("model-00002-of-00002.safetensors", SECOND),
-        _ => folder
-            .with("config.json", CONFIG)
-            .with("generation_config.json", data)
-            .with("model.safetensors", WEIGHTS),
+        _ => folder.with("config.json", CONFIG).with("generation_config.json", data).with("model.safetensors", WEIGHTS),
     };
     hearth_fuzz::open(&folder, None);
 });
