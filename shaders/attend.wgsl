@@ -69,6 +69,41 @@ fn value_of(cache_at: u32, kv_head: u32, key: u32, word: u32) -> vec4<f32> {
     return cached;
 }
 
+// A thread's word of every `lanes`-th value of a tile from `first` on: eight loads at once, the last of them perhaps for
+// nothing.
+fn load_values(
+    into: ptr<function, array<vec4<f32>, 8>>,
+    cache_at: u32, kv_head: u32, tile: u32, count: u32, first: u32, lanes: u32, word: u32,
+) {
+    for (var nth = 0u; nth < 8u; nth++) {
+        (*into)[nth] = value_of(cache_at, kv_head, tile + min(first + nth * lanes, count - 1u), word);
+    }
+}
+
+// Products of a key with the queries, over every `stride`-th of its words from `first` on. The token's own key is not in the
+// cache yet; what is read in its place is not used.
+fn scores_of(key: u32, cache_at: u32, first: u32, stride: u32) -> array<f32, 8> {
+    let words = params.head_dim >> 2u;
+    let is_new = key >= step.position;
+    let start = cache_at + min(key, max(step.position, 1u) - 1u) * words;
+    var scores: array<f32, 8>;
+    // Eight loads at once, the last of them perhaps for nothing: one after the other would wait for memory each time.
+    for (var w = first; w < words; w += 8u * stride) {
+        var at: array<u32, 8>;
+        var four: array<vec4<f32>, 8>;
+        for (var i = 0u; i < 8u; i++) {
+            at[i] = min(w + i * stride, words - 1u);
+            four[i] = keys[start + at[i]];
+        }
+        for (var i = 0u; i < 8u; i++) {
+            if (is_new) { four[i] = new_key[at[i]]; }
+            if (w + i * stride >= words) { four[i] = vec4<f32>(); }
+            for (var h = 0u; h < HEADS; h++) { scores[h] += dot(query[h * words + at[i]], four[i]); }
+        }
+    }
+    return scores;
+}
+
 @compute @workgroup_size(THREADS)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
@@ -76,11 +111,15 @@ fn main(
 //#if subgroups
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+    @builtin(subgroup_invocation_id) subgroup_thread: u32,
 //#end
 ) {
 //#if subgroups
     subgroup_index = subgroup;
     subgroup_count = subgroups;
+    // WebGPU does not say that threads lie in subgroups in their order.
+    let place = subgroup * subgroup_size + subgroup_thread;
 //#end
     let words = params.head_dim >> 2u;
     let first_head = group.x * HEADS;
@@ -110,36 +149,29 @@ fn main(
         let count = min(TILE, end - tile);
         var best: array<f32, 8>;
         for (var h = 0u; h < HEADS; h++) { best[h] = LOWEST; }
+        // The first values are on their way while scores are computed.
+        var ahead: array<vec4<f32>, 8>;
+        load_values(&ahead, cache_at, kv_head, tile, count, lane, lanes, word);
         workgroupBarrier();
+//#if subgroups
+        // Four threads share a key, so that what they read lies together, and every fourth word is one's own. All threads
+        // of a subgroup must come here together, so the last ones may do a key again.
+        for (var first = 0u; first < count; first += THREADS / 4u) {
+            let nth = first + (place >> 2u);
+            let i = min(nth, count - 1u);
+            var scores = scores_of(tile + i, cache_at, place & 3u, 4u);
+            for (var h = 0u; h < HEADS; h++) {
+                var score = scores[h];
+                score += subgroupShuffleXor(score, 1u);
+                score += subgroupShuffleXor(score, 2u);
+                if (params.softcap > 0.0) { score = softcap(score, params.softcap); }
+                best[h] = max(best[h], score);
+                if ((place & 3u) == 0u && nth < count) { pool[h * TILE + i] = score; }
+            }
+        }
+//#else
         for (var i = thread; i < count; i += THREADS) {
-            let key = tile + i;
-            // The token's own key is not in the cache yet; what is read in its place is not used.
-            let is_new = key >= position;
-            let start = cache_at + min(key, max(position, 1u) - 1u) * words;
-            var scores: array<f32, 8>;
-            // Four loads at once: one after the other would wait for memory each time.
-            var w = 0u;
-            for (; w + 4u <= words; w += 4u) {
-                var a = keys[start + w];
-                var b = keys[start + w + 1u];
-                var c = keys[start + w + 2u];
-                var d = keys[start + w + 3u];
-                if (is_new) {
-                    a = new_key[w];
-                    b = new_key[w + 1u];
-                    c = new_key[w + 2u];
-                    d = new_key[w + 3u];
-                }
-                for (var h = 0u; h < HEADS; h++) {
-                    let at = h * words + w;
-                    scores[h] += dot(query[at], a) + dot(query[at + 1u], b) + dot(query[at + 2u], c) + dot(query[at + 3u], d);
-                }
-            }
-            for (; w < words; w++) {
-                var four = keys[start + w];
-                if (is_new) { four = new_key[w]; }
-                for (var h = 0u; h < HEADS; h++) { scores[h] += dot(query[h * words + w], four); }
-            }
+            var scores = scores_of(tile + i, cache_at, 0u, 1u);
             for (var h = 0u; h < HEADS; h++) {
                 var score = scores[h];
                 if (params.softcap > 0.0) { score = softcap(score, params.softcap); }
@@ -147,6 +179,7 @@ fn main(
                 pool[h * TILE + i] = score;
             }
         }
+//#end
         for (var four = 0u; four < HEADS; four += 4u) {
             let tops = workgroup_max4(vec4<f32>(best[four], best[four + 1u], best[four + 2u], best[four + 3u]), thread);
             for (var i = 0u; i < 4u && four + i < HEADS; i++) {
@@ -162,21 +195,16 @@ fn main(
         }
         workgroupBarrier();
         if (lane < lanes) {
-            for (var i = lane; i < count; i += lanes * 4u) {
-                // Four loads at once, the last of them perhaps for nothing.
-                let nth = vec4<u32>(i) + lanes * vec4<u32>(0u, 1u, 2u, 3u);
-                let a = value_of(cache_at, kv_head, tile + min(nth.x, count - 1u), word);
-                let b = value_of(cache_at, kv_head, tile + min(nth.y, count - 1u), word);
-                let c = value_of(cache_at, kv_head, tile + min(nth.z, count - 1u), word);
-                let d = value_of(cache_at, kv_head, tile + min(nth.w, count - 1u), word);
-                let is_there = nth < vec4<u32>(count);
-                let at = min(nth, vec4<u32>(count - 1u));
-                for (var h = 0u; h < HEADS; h++) {
-                    let start = h * TILE;
-                    let four = vec4<f32>(pool[start + at.x], pool[start + at.y], pool[start + at.z], pool[start + at.w]);
-                    let shares = select(vec4<f32>(), four, is_there);
-                    total[h] += shares.x + shares.y + shares.z + shares.w;
-                    mixed[h] += shares.x * a + shares.y * b + shares.z * c + shares.w * d;
+            for (var i = lane; i < count; i += lanes * 8u) {
+                if (i != lane) { load_values(&ahead, cache_at, kv_head, tile, count, i, lanes, word); }
+                for (var nth = 0u; nth < 8u; nth++) {
+                    let at = i + nth * lanes;
+                    if (at >= count) { break; }
+                    for (var h = 0u; h < HEADS; h++) {
+                        let share = pool[h * TILE + at];
+                        total[h] += share;
+                        mixed[h] += share * ahead[nth];
+                    }
                 }
             }
         }
