@@ -141,14 +141,15 @@ pub fn of_attend(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, command: &Att
         Some(spare.partials.clone()),
     ];
     let norm = command.norm.map_or(0, |norm| if norm.by_width { 2 } else { 1 });
-    let attend = Sketch {
+    let storage: Vec<wgpu::Buffer> = storage.into_iter().flatten().collect();
+    let attend = |heads_each: u32, is_cut: Option<bool>| Sketch {
         kernel: Kernel::Attend,
         format: None,
         reading: Reading::Narrow,
-        constants: vec![("THREADS", tuning.attend_threads), ("HEADS", command.heads_each()), ("NORM", norm)],
+        constants: vec![("THREADS", tuning.attend_threads), ("HEADS", heads_each), ("NORM", norm)],
         params: bytes_of(&attend_params(command, tuning)).to_vec(),
-        storage: storage.into_iter().flatten().collect(),
-        size: Size::Attend(command.clone(), tuning),
+        storage: storage.clone(),
+        size: Size::Attend { attend: command.clone(), tuning, heads_each, is_cut },
     };
     let params = attend_combine::Params {
         heads: command.params.heads,
@@ -166,7 +167,11 @@ pub fn of_attend(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, command: &Att
         storage: [Some(spare.partials.clone()), whole(command.out)].into_iter().flatten().collect(),
         size: Size::Combine(command.clone(), tuning),
     };
-    vec![attend, combine]
+    // A short context is read by each head for itself: there are more workgroups then, each with less to do.
+    match command.heads_each() {
+        1 => vec![attend(1, None), combine],
+        most => vec![attend(1, Some(false)), attend(most, Some(true)), combine],
+    }
 }
 
 fn attend_params(command: &Attend, tuning: Tuning) -> attend::Params {

@@ -76,7 +76,8 @@ impl<'a> Matcher<'a> {
         if is_normed != norm.is_some() {
             return None;
         }
-        let norm = norm.map(|norm| (norm.x, FusedNorm { weight: norm.weight, epsilon: norm.params.epsilon, is_handed: false }));
+        let norm = norm
+            .map(|norm| (norm.x, FusedNorm { weight: norm.weight, epsilon: norm.params.epsilon, is_handed: false }));
         let mut products = Products {
             x: norm.map_or(first.x, |(x, _)| x),
             norm: norm.map(|(_, norm)| norm),

@@ -23,7 +23,11 @@ pub(super) fn on(program: &Program, blocks: &mut [Block], fits: &dyn Fn(u64, u64
             let Fused::Matvec(taker) = &mut **taker else { break };
             let Some(norm) = &mut taker.norm else { break };
             let is_new = giver.hands_on.is_none_or(|weight| weight == norm.weight);
-            if giver.out != FusedOut::Tensor(taker.x) || taker.columns != giver.rows() || !is_new || taker.out == giver.out {
+            if giver.out != FusedOut::Tensor(taker.x)
+                || taker.columns != giver.rows()
+                || !is_new
+                || taker.out == giver.out
+            {
                 break;
             }
             giver.hands_on = Some(norm.weight);
