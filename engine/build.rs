@@ -71,7 +71,7 @@ fn main() {
          /// such permutation.\n\
          pub const fn pieces(kernel: Kernel, subgroups: bool, reading: Reading) -> Option<&'static [&'static str]> {{\n    Some(match (kernel, subgroups, reading) {{\n{sources}        _ => return None,\n    }})\n}}\n\n\
          /// The text that reads a format; None if it has no such reading.\n\
-         pub const fn format_text(format: Format, reading: Reading) -> Option<&'static str> {{\n    match (format, reading) {{\n{formats}    }}\n}}\n\n{modules}"
+         pub const fn format_text(format: Format, reading: Reading) -> Option<&'static str> {{\n    match (format, reading) {{\n{formats}        _ => None,\n    }}\n}}\n\n{modules}"
     );
     let path = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("shaders.rs");
     fs::write(path, out).expect("OUT_DIR can be written");

@@ -150,7 +150,7 @@ impl Scales {
     fn of(format: Format) -> Self {
         use Format::{
             BF16, F16, F32, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, MXFP4, Q2_K, Q3_K, Q4_0, Q4_1,
-            Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ1_0, TQ2_0,
+            Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ1_0, TQ2_0, Trellis2, Trellis3, Trellis4, Trellis5, Trellis6,
         };
         let place = match format {
             F32 => Place::Bits { keep: 0x80ff_ffff, set: 0x3c00_0000 },
@@ -165,6 +165,7 @@ impl Scales {
             Q4_K => Place::ScaleAndMinimum { at: 0, minimum: 7.5 },
             Q5_K => Place::ScaleAndMinimum { at: 0, minimum: 15.5 },
             MXFP4 => Place::Exponent,
+            Trellis2 | Trellis3 | Trellis4 | Trellis5 | Trellis6 => Place::Bits { keep: u32::MAX, set: 0 },
         };
         Self { place, bytes: [0; 4] }
     }

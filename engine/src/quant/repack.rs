@@ -30,6 +30,7 @@ impl GpuLayout {
     pub const fn of(format: Format) -> Self {
         let (front_bytes, back_bytes): (usize, usize) = match format {
             Format::F32 | Format::F16 | Format::BF16 => (0, 0),
+            Format::Trellis2 | Format::Trellis3 | Format::Trellis4 | Format::Trellis5 | Format::Trellis6 => (0, 0),
             Format::MXFP4 => (1, 0),
             Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::IQ4_NL => (2, 0),
             Format::IQ2_XXS | Format::IQ2_XS | Format::IQ2_S | Format::IQ3_XXS | Format::IQ3_S => (2, 0),

@@ -16,4 +16,5 @@ mod template_limits;
 mod tokenizer;
 mod tokenizer_gguf;
 mod tokenizer_pieces;
+mod trellis;
 mod turns;
