@@ -217,15 +217,28 @@ fn projections_of_different_formats_are_dispatches_of_their_own() {
     let two = Heads { formats: [Format::Q4_0, Format::Q4_0, Format::Q8_0], ..PLAIN };
     let formats = [Format::Q4_K, Format::F16, Format::Q6_K];
     let three = Heads { formats, hidden: 256, biased: true, ..PLAIN };
-    check(&[attention_case(two, 100, 64, 4), attention_case(three, 100, 64, 5)]);
+    let strips = [2, 3, 6].map(|bits| Format::TRELLIS[bits - 2]);
+    let one = Heads { formats: [Format::Trellis2; 3], biased: true, ..PLAIN };
+    let four = Heads { formats: strips, hidden: 112, ..PLAIN };
+    check(&[
+        attention_case(two, 100, 64, 4),
+        attention_case(three, 100, 64, 5),
+        attention_case(one, 100, 64, 3),
+        attention_case(four, 100, 64, 5),
+    ]);
 }
 
 #[test]
 fn feed_forward_blocks_are_two_dispatches() {
     let mut cases = Vec::new();
-    for (format, hidden, width, activation) in
-        [(Format::Q8_0, 96, 160, 0), (Format::Q4_0, 288, 68, 1), (Format::F32, 20, 12, 0), (Format::Q4_K, 256, 512, 1)]
-    {
+    for (format, hidden, width, activation) in [
+        (Format::Q8_0, 96, 160, 0),
+        (Format::Q4_0, 288, 68, 1),
+        (Format::F32, 20, 12, 0),
+        (Format::Q4_K, 256, 512, 1),
+        (Format::Trellis2, 272, 48, 1),
+        (Format::Trellis5, 4112, 16, 0),
+    ] {
         let mut case = KernelCase::new(format!("{format:?} {hidden} {width} {activation}"), step(3));
         let stream = case.numbers(1, hidden).0;
         let [normed, gate, up, activated] = [hidden, width, width, width].map(|columns| case.scratch(columns));
@@ -254,10 +267,10 @@ fn feed_forward_blocks_are_two_dispatches() {
 fn what_follows_a_product_is_done_with_it() {
     let mut cases = Vec::new();
     for (rows, columns) in [(8, 32), (37, 96), (260, 288)] {
-        for kind in 0..4 {
-            let mut case = KernelCase::new(format!("({rows}, {columns}), {kind}"), step(3));
+        for (kind, format) in (0..4).flat_map(|kind| [(kind, Format::Q8_0), (kind, Format::Trellis3)]) {
+            let mut case = KernelCase::new(format!("{format} ({rows}, {columns}), {kind}"), step(3));
             let (x, normed, product) = (case.numbers(1, columns).0, case.scratch(columns), case.scratch(rows));
-            let weights = case.weight(Format::Q8_0, rows, columns).0;
+            let weights = case.weight(format, rows, columns).0;
             let out = case.numbers(1, rows).0;
             let mut commands = vec![norm(x, case.numbers(1, columns).0, normed, 1, columns)];
             let bias = Command::AddBias(AddBias {

@@ -192,6 +192,7 @@ fn params(command: &Command) -> Vec<u8> {
         Command::Peaks(command) => bytes_of(&command.params),
         Command::Choose(command) => bytes_of(&command.params),
         Command::Shortlist(command) => bytes_of(&command.params),
+        Command::Rotate(command) => bytes_of(&command.params),
         Command::Embed(_) | Command::Matvec(_) | Command::Matmul(_) | Command::ExpertMatvec(_) => &[],
     }
     .to_vec()
@@ -221,5 +222,6 @@ fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
         Command::Peaks(command) => command.groups(),
         Command::Choose(command) => command.groups(),
         Command::Shortlist(command) => command.groups(),
+        Command::Rotate(command) => command.groups(tokens),
     }
 }
