@@ -1,5 +1,5 @@
 // What `fused_matvec` does, for matrices that stand in strips of 16 rows: up to three of them, one below the other, times
-// one vector, with the norm before and the bias, gate, residual or cap after.
+// one vector, with the norm before and the bias, gate, residual or cap after, handed on from dispatch to dispatch.
 // A workgroup computes a strip, so that each part of x is read once for 16 rows; with a gate half of its threads compute
 // the strip of the second matrix. A thread reads four columns at a time, while those before are multiplied; how it sums
 // up the bytes of a product is the reading. Where that is int8, the numbers of x that a thread meets are rounded to 8
@@ -23,11 +23,11 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;          // (columns)
-@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;       // (columns)
+@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;       // (columns); if handed on: x, then (columns / 4)
 @group(0) @binding(4) var<storage, read> weights: array<u32>;          // (rows, columns)
 @group(0) @binding(5) var<storage, read> first_bias: array<f32>;       // (rows of the first matrix)
-@group(0) @binding(6) var<storage, read> second_bias: array<f32>;
-@group(0) @binding(7) var<storage, read> third_bias: array<f32>;
+@group(0) @binding(6) var<storage, read> second_bias: array<f32>;       // if HANDS_ON: the next product's norm
+@group(0) @binding(7) var<storage, read_write> third_bias: array<f32>;  // if HANDS_ON: (rows), then (rows / 4)
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;        // (all rows)
 @group(0) @binding(9) var<storage, read> wide_weights: array<Wide>;    // the same as `weights`
 
@@ -37,12 +37,15 @@ struct Params {
 //#import shared/activation.wgsl
 
 override THREADS: u32 = 64u;    // a power of two from 32 to 256
-override NORM: bool = false;
+override NORM: u32 = 0u;
+const OWN = 1u;                 // of x, as it is read
+const HANDED = 2u;              // by the dispatch that wrote x
 override BIASES: u32 = 0u;      // a bit for each matrix
 override EPILOGUE: u32 = 0u;
 const ADD = 1u;                 // out += factor * row
 const GATED = 2u;               // out = f(row of the first matrix) * row of the second
 const SCALE = 3u;               // out = softcap(factor * row)
+override HANDS_ON: bool = false;    // only with ADD, of one matrix whose rows are a multiple of 16
 const ROWS = 16u;
 
 var<workgroup> partial: array<f32, 4096>;    // (ROWS, THREADS)
@@ -62,7 +65,7 @@ fn bias_of(row: u32) -> f32 {
 
 fn value_at(column: u32) -> vec4<f32> {
     var value = x[column >> 2u];
-    if (NORM) { value *= norm[column >> 2u]; }
+    if (NORM == OWN) { value *= norm[column >> 2u]; }
     return value;
 }
 
@@ -91,10 +94,15 @@ fn main(
     let begin = select(thread, thread - side_threads, is_second) * 4u;
     let stride = side_threads * 4u;
     var squares = 0.0;
-    if (NORM) {
+    if (NORM == OWN) {
         for (var column = begin; column < params.columns; column += stride) {
             let value = x[column >> 2u];
             squares += dot(value, value);
+        }
+    }
+    if (NORM == HANDED) {
+        for (var i = begin >> 2u; i < (params.columns >> 4u); i += side_threads) {
+            squares += dot(norm[(params.columns >> 2u) + i], vec4<f32>(1.0));
         }
     }
     let last = params.columns - 4u;
@@ -140,14 +148,14 @@ fn main(
     workgroupBarrier();
     partial[thread] = halves.x;
     partial[THREADS + thread] = halves.y;
-    if (NORM) { partial[2u * THREADS + thread] = select(squares, 0.0, is_second); }
+    if (NORM != 0u) { partial[2u * THREADS + thread] = select(squares, 0.0, is_second); }
     workgroupBarrier();
     halves = vec2<f32>();
     if (thread < ROWS) {
         for (var i = 0u; i < places; i++) {
             halves += vec2<f32>(partial[thread * places + i], partial[THREADS + thread * places + i]);
         }
-        if (NORM) {
+        if (NORM != 0u) {
             squares = 0.0;
             for (var i = 0u; i < places; i++) { squares += partial[2u * THREADS + i * ROWS + thread]; }
             partial[3u * THREADS + thread] = squares;
@@ -155,9 +163,27 @@ fn main(
     }
     workgroupBarrier();
     let row = first + thread;
+    if (HANDS_ON) {
+        if (thread < ROWS) {
+            let at = params.out_first + params.first_row + row;
+            var total = trellis_scale(params.base_row + row) * (halves.x + halves.y);
+            if (BIASES != 0u) { total += bias_of(row); }
+            let sum = out[at] + params.factor * total;
+            out[at] = sum;
+            third_bias[row] = sum * second_bias[row];
+            partial[thread] = sum * sum;
+        }
+        workgroupBarrier();
+        if (thread < 4u) {
+            let i = 4u * thread;
+            let squares_of_four = partial[i] + partial[i + 1u] + partial[i + 2u] + partial[i + 3u];
+            third_bias[params.rows + (first >> 2u) + thread] = squares_of_four;
+        }
+        return;
+    }
     if (thread >= ROWS || row >= count) { return; }
     var factor = 1.0;
-    if (NORM) {
+    if (NORM != 0u) {
         squares = 0.0;
         for (var i = 0u; i < ROWS; i++) { squares += partial[3u * THREADS + i]; }
         factor = inverseSqrt(squares / f32(params.columns) + params.epsilon);

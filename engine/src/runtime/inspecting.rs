@@ -101,9 +101,8 @@ const TABLES: [&str; 10] = [
 /// Bits that a weight of the linear layers takes; 0 if there are none.
 fn linear_bits_per_weight(catalog: &Catalog) -> f64 {
     // A layer's own output, which ends as the head does, has its layer's name in front.
-    let is_table = |name: &str| {
-        TABLES.iter().any(|table| name == *table || name.ends_with(table) && *table != "output.weight")
-    };
+    let is_table =
+        |name: &str| TABLES.iter().any(|table| name == *table || name.ends_with(table) && *table != "output.weight");
     let linear = catalog.tensors.values().filter(|tensor| tensor.shape.len() > 1 && !is_table(&tensor.name));
     let (weights, bytes) = linear.fold((0_u64, 0_u64), |(weights, bytes), tensor| {
         (weights.saturating_add(tensor.elements()), bytes.saturating_add(tensor.len_bytes))

@@ -9,6 +9,8 @@ var<private> sum_{r}: f32;
 //#end
 //#end
 
+const IN_HALVES = 16u % BITS == 0u;
+
 // The sum of the bytes of a window's product.
 //#if narrow
 fn window_code(window: u32) -> f32 {
@@ -41,12 +43,23 @@ fn add_columns(columns: Columns, values: vec4<u32>) {
 fn add_columns(columns: Columns, values: vec4<f32>) {
 //#end
     var words = columns_words(columns);
+    // Where windows 16 bits apart are those of two weights, both are halves of one word, which is moved once.
+    var moved: array<u32, 64>;
 //#repeat c 4
 //#repeat r 16
     {
-        const BIT = ({c}u * 16u + {r}u) * BITS;
-        const SHIFT = BIT & 31u;
-        let window = (words[BIT >> 5u] >> SHIFT) | ((words[(BIT >> 5u) + 1u] << 1u) << (31u - SHIFT));
+        const T = {c}u * 16u + {r}u;
+        const SHIFT = (T * BITS) & 31u;
+        const WORD = (T * BITS) >> 5u;
+        var window = words[WORD];
+        if (IN_HALVES && SHIFT >= 16u) {
+            window = moved[(T + 64u - 16u / BITS) & 63u] >> 16u;
+        } else if (IN_HALVES && SHIFT > 0u || SHIFT > 16u) {
+            window = (window >> SHIFT) | (words[WORD + 1u] << (32u - max(SHIFT, 1u)));
+        } else if (SHIFT > 0u) {
+            window >>= SHIFT;
+        }
+        moved[T] = window;
 //#if int8
         sum_{r} += dot4I8Packed(window_code(window), values[{c}u]);
 //#else

@@ -32,7 +32,8 @@ fn trellis_tile(row: u32, column: u32) -> u32 {
 fn trellis_sum(window: u32) -> f32 {
     let code = ((window & WINDOW_MASK) * MULTIPLIER) & CODE_MASK;
     let pairs = (code & 0x00ff00ffu) + ((code >> 8u) & 0x00ff00ffu);
-    return f32((pairs + (pairs >> 16u)) & 0xffffu);
+    // In a float's lowest bits a sum needs no conversion.
+    return bitcast<f32>(((pairs * 0x10001u) >> 16u) | 0x4b000000u) - 8388608.0;
 }
 
 // The number of the weight at a bit of a tile's ring, not yet scaled.

@@ -35,9 +35,10 @@ pub fn sketch(
         reading: tuning.strips_reading(),
         constants: vec![
             ("THREADS", tuning.strips_threads(matvec.columns)),
-            ("NORM", u32::from(matvec.norm.is_some())),
+            ("NORM", matvec.norm.map_or(0, |norm| if norm.is_handed { 2 } else { 1 })),
             ("BIASES", matvec.biases()),
             ("EPILOGUE", matvec.epilogue.number()),
+            ("HANDS_ON", u32::from(matvec.hands_on.is_some())),
         ],
         params: bytemuck::bytes_of(&params).to_vec(),
         storage: storage.to_vec(),
