@@ -107,7 +107,7 @@ impl Folder {
 
     /// A norm's gains into what reads it.
     fn fold(&mut self, norm: &str, readers: &[String]) {
-        let gains = std::mem::replace(&mut self.tensors.get_mut(norm).unwrap().1, Vec::new());
+        let gains = std::mem::take(&mut self.tensors.get_mut(norm).unwrap().1);
         self.tensors.get_mut(norm).unwrap().1 = vec![1.0; gains.len()];
         for reader in readers {
             self.rows(reader, |row| row.iter_mut().zip(&gains).for_each(|(weight, gain)| *weight *= gain));
