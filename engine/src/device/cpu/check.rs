@@ -5,7 +5,7 @@ use super::storage::fault;
 use crate::{
     Result,
     kernel::{
-        Access, EXPERTS_MAX, HEAD_DIM_MAX, PEAKS, Route, SLOTS_MAX,
+        Access, EXPERTS_MAX, HEAD_DIM_MAX, PEAKS, Rotate, Route, SLOTS_MAX,
         shader::{attention, route::Params},
     },
     plan::{Command, Plan, Program, TensorKind},
@@ -123,14 +123,7 @@ impl Checker<'_> {
                 let rows = if scale.params.single == 1 { 1 } else { tokens };
                 self.floats(scale.x, [rows, scale.params.columns.into(), 1])?;
             }
-            Command::Rotate(rotate) => {
-                let (columns, block) = (rotate.params.columns, rotate.params.block);
-                let fits = block.is_power_of_two() && block <= BLOCK_MAX && columns.is_multiple_of(block);
-                ensure(fits && columns > 0, || format!("{columns} numbers are no blocks of {block}"))?;
-                let rows = if rotate.params.single == 1 { 1 } else { tokens };
-                self.floats(rotate.signs, [1, columns.into(), 1])?;
-                self.floats(rotate.x, [rows, columns.into(), 1])?;
-            }
+            Command::Rotate(rotate) => self.rotation(rotate)?,
             Command::LayerNorm(norm) => {
                 let columns = norm.params.columns;
                 ensure(columns > 0, || "no columns".to_owned())?;
@@ -150,6 +143,16 @@ impl Checker<'_> {
             }
         }
         Ok(u64::MAX)
+    }
+
+    fn rotation(&self, rotate: &Rotate) -> Checked {
+        let (columns, block) = (rotate.params.columns, rotate.params.block);
+        let fits = block.is_power_of_two() && block <= BLOCK_MAX && columns.is_multiple_of(block);
+        ensure(fits && columns > 0, || format!("{columns} numbers are no blocks of {block}"))?;
+        let rows = if rotate.params.single == 1 { 1 } else { self.tokens };
+        self.floats(rotate.signs, [1, columns.into(), 1])?;
+        self.floats(rotate.x, [rows, columns.into(), 1])?;
+        Ok(())
     }
 
     /// The same, for those that have any.
