@@ -24,6 +24,9 @@ const AHEAD_BYTES: usize = 1 << 10;
 /// Of the largest tile, and of what a window's bytes are loaded with behind it.
 const RING_BYTES: usize = tile_bytes(6) + QUAD;
 
+/// Columns of a tile, two and two.
+const PAIRS: usize = TILE_COLUMNS / 2;
+
 /// [`BLOCK`] activations, two and two.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -100,9 +103,10 @@ impl Rows<'_> {
     fn multiply<S: Integers, const BITS: usize>(self, simd: S) {
         let code = self.weights.code;
         let windows = Windows::of(BITS, code.window_mask(), code.codebook.mask());
-        let strips = self.weights.bytes.chunks_exact(ROWS * self.weights.row_bytes());
-        for (out, strip) in self.out.chunks_mut(ROWS).zip(strips) {
-            let Some((scales, tiles)) = strip.split_first_chunk::<SCALES_BYTES>() else { return };
+        let strip_bytes = ROWS * self.weights.row_bytes();
+        for (nth, out) in self.out.chunks_mut(ROWS).enumerate() {
+            let strip = self.weights.bytes.get(nth * strip_bytes..).and_then(<[u8]>::split_first_chunk::<SCALES_BYTES>);
+            let Some((scales, tiles)) = strip else { return };
             let products = strip_products::<S, BITS>(simd, &windows, tiles, self.x);
             let scales = simd.mul_rows(simd.rows_f16(scales), simd.splat_rows(code.codebook.unit()));
             let mut rows = [0.0; ROWS];
@@ -114,31 +118,56 @@ impl Rows<'_> {
     }
 }
 
-/// The products of a strip's rows with `x`, not yet scaled.
+/// The products of a strip's rows with `x`, not yet scaled. Behind its tiles lie those of the strips that follow.
 #[inline(always)]
 fn strip_products<S: Integers, const BITS: usize>(simd: S, windows: &Windows, tiles: &[u8], x: &[Splats]) -> S::Rows {
     let mut total = simd.splat_rows(0.0);
-    let mut ring = [0; RING_BYTES];
     let tile_bytes = tile_bytes(BITS as u32);
-    for (pair, x) in tiles.chunks_exact(2 * tile_bytes).zip(x) {
+    for (nth, x) in x.iter().enumerate() {
         // Two sums, so that they need not wait for each other.
-        let (mut even, mut odd) = (simd.start(x.start), simd.start(0));
-        for (tile, x) in pair.chunks_exact(tile_bytes).zip(x.columns.as_chunks::<{ TILE_COLUMNS / 2 }>().0) {
-            simd.fetch(tile, AHEAD_BYTES);
+        let mut sums = [simd.start(x.start), simd.start(0)];
+        for (half, x) in x.columns.as_chunks::<PAIRS>().0.iter().enumerate() {
+            let Some(from) = tiles.get((2 * nth + half) * tile_bytes..) else { return total };
+            simd.fetch(from, AHEAD_BYTES);
             if BITS > 3 {
-                simd.fetch(tile, AHEAD_BYTES + 64);
+                simd.fetch(from, AHEAD_BYTES + 64);
             }
-            // The windows of the last rows go on at the tile's beginning.
-            ring[..tile_bytes].copy_from_slice(tile);
-            ring[tile_bytes..tile_bytes + QUAD].copy_from_slice(&tile[..QUAD]);
-            for (two, [x, y]) in x.as_chunks::<2>().0.iter().enumerate() {
-                let at = |column: usize| 2 * BITS * (4 * two + column);
-                even = simd.dot_columns(&ring, [at(0), at(1)], windows, *x, even);
-                odd = simd.dot_columns(&ring, [at(2), at(3)], windows, *y, odd);
-            }
+            sums = match from.first_chunk::<RING_BYTES>() {
+                Some(tile) => add_tile::<S, BITS>(simd, windows, tile, x, sums),
+                None => {
+                    // Near the end of memory there are fewer bytes than are loaded at a time.
+                    let mut tile = [0; RING_BYTES];
+                    tile[..tile_bytes].copy_from_slice(&from[..tile_bytes]);
+                    add_tile::<S, BITS>(simd, windows, &tile, x, sums)
+                }
+            };
         }
-        total = simd.scale_add(simd.rows(even), x.scale, total);
-        total = simd.scale_add(simd.rows(odd), x.scale, total);
+        total = simd.scale_add(simd.rows(sums[0]), x.scale, total);
+        total = simd.scale_add(simd.rows(sums[1]), x.scale, total);
     }
     total
+}
+
+/// Adds the products of a tile, whatever lies behind it.
+#[inline(always)]
+fn add_tile<S: Integers, const BITS: usize>(
+    simd: S,
+    windows: &Windows,
+    tile: &[u8; RING_BYTES],
+    x: &[Columns; PAIRS],
+    [mut even, mut odd]: [S::Sums; 2],
+) -> [S::Sums; 2] {
+    for (two, [x, y]) in x.as_chunks::<2>().0.iter().enumerate() {
+        let at = |column: usize| 2 * BITS * (4 * two + column);
+        even = simd.dot_columns(tile, [at(0), at(1)], windows, *x, even);
+        if two < PAIRS / 2 - 1 {
+            odd = simd.dot_columns(tile, [at(2), at(3)], windows, *y, odd);
+        }
+    }
+    // The windows of the last rows go on at the tile's beginning.
+    let mut last = [0; 4 * 6 + QUAD];
+    last[..4 * BITS].copy_from_slice(&tile[28 * BITS..32 * BITS]);
+    last[4 * BITS..4 * BITS + 16].copy_from_slice(&tile[..16]);
+    odd = simd.dot_columns(&last, [0, 2 * BITS], windows, x[PAIRS - 1], odd);
+    [even, odd]
 }
