@@ -6,6 +6,7 @@ mod constraint;
 #[cfg(not(feature = "structured"))]
 #[path = "no_constraint.rs"]
 mod constraint;
+mod divergence;
 mod embedder;
 mod generate;
 mod load;
@@ -17,6 +18,7 @@ mod stop;
 
 pub use choosing::Choosing;
 pub use constraint::{Grammars, TokenMask};
+pub use divergence::Divergence;
 pub use embedder::Embedder;
 pub use generate::{GenerateOptions, Outcome, Sink};
 pub use load::LoadProgress;

@@ -103,7 +103,7 @@ pub enum Command {
     },
     /// Measure how good a model is
     #[command(subcommand)]
-    Eval(Eval),
+    Eval(crate::evaluate::Eval),
     /// Measure how fast a model is here
     Bench(Bench),
     /// Serve the user interface and the engine to browsers on this machine
@@ -275,22 +275,6 @@ pub enum Models {
         /// The model's name
         name: String,
     },
-}
-
-#[derive(Subcommand)]
-pub enum Eval {
-    /// How well the model predicts a text: lower is better
-    Perplexity(Perplexity),
-}
-
-#[derive(Args)]
-pub struct Perplexity {
-    /// The file with the text, in UTF-8
-    #[arg(long, value_name = "FILE")]
-    pub text: PathBuf,
-    /// Tokens the model sees at once [default: its context]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
-    pub window: Option<u32>,
 }
 
 /// See docs/bench.md.

@@ -18,7 +18,7 @@ mod tokenize;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command, Device, Eval};
+use args::{Cli, Command, Device};
 use clap::Parser;
 use hearth_host::{EngineHandle, HostOptions, ModelStore};
 use output::{Output, Stop};
@@ -69,7 +69,7 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
         Command::Probe => probe::probe(&start()?, output),
         Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),
         Command::Models { command } => models::models(&start()?, command.as_ref(), output),
-        Command::Eval(Eval::Perplexity(perplexity)) => evaluate::perplexity(&start()?, perplexity, global, output),
+        Command::Eval(args) => evaluate::eval(args, &models, global, output, start),
         Command::Bench(bench) => bench::bench(&start()?, bench, global, output),
         Command::Serve(serve) => serve::serve(models, serve, global, output),
     }

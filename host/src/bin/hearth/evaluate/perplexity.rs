@@ -1,12 +1,13 @@
-//! `eval`: how good a model is.
+//! `eval perplexity`: how well a model predicts a text.
 
 use std::time::Instant;
 
 use hearth_engine::Error;
 use hearth_host::EngineHandle;
 
+use super::Perplexity;
 use crate::{
-    args::{Global, Perplexity},
+    args::Global,
     output::{Output, Stop},
     session::load,
 };
