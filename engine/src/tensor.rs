@@ -53,10 +53,25 @@ pub enum Format {
     TQ2_0,
     /// OCP microscaling: 4-bit floats (E2M1) times a power of two.
     MXFP4,
+    /// [`crate::quant::trellis`]: strips of 16 rows, 2 bits a weight, an F16 scale a row.
+    #[serde(rename = "TRELLIS2")]
+    Trellis2,
+    /// The same with 3 bits.
+    #[serde(rename = "TRELLIS3")]
+    Trellis3,
+    /// The same with 4 bits.
+    #[serde(rename = "TRELLIS4")]
+    Trellis4,
+    /// The same with 5 bits.
+    #[serde(rename = "TRELLIS5")]
+    Trellis5,
+    /// The same with 6 bits.
+    #[serde(rename = "TRELLIS6")]
+    Trellis6,
 }
 
 impl Format {
-    /// All formats, for tests and tables.
+    /// All formats whose rows stand alone, for tests and tables; [`Self::TRELLIS`] are the others.
     pub const ALL: [Self; 23] = [
         Self::F32,
         Self::F16,
@@ -83,16 +98,54 @@ impl Format {
         Self::MXFP4,
     ];
 
-    /// How many elements one block holds; 1 where every element stands alone.
+    /// The formats that store strips of 16 rows, by their bits a weight.
+    pub const TRELLIS: [Self; 5] = [Self::Trellis2, Self::Trellis3, Self::Trellis4, Self::Trellis5, Self::Trellis6];
+
+    /// The format that people call so, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().chain(Self::TRELLIS).find(|format| format.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Bits a weight of a trellis; None for formats whose rows stand alone.
+    pub const fn trellis_bits(self) -> Option<u32> {
+        match self {
+            Self::Trellis2 => Some(2),
+            Self::Trellis3 => Some(3),
+            Self::Trellis4 => Some(4),
+            Self::Trellis5 => Some(5),
+            Self::Trellis6 => Some(6),
+            _ => None,
+        }
+    }
+
+    /// How many rows are stored as one: a range of rows must begin at a multiple of it, and end there or with the
+    /// matrix.
+    pub const fn strip_rows(self) -> u64 {
+        if self.trellis_bits().is_some() { 16 } else { 1 }
+    }
+
+    /// Bytes that a row has besides its blocks, where it stands in a strip: its scale.
+    pub const fn row_scale_bytes(self) -> u64 {
+        if self.trellis_bits().is_some() { 2 } else { 0 }
+    }
+
+    /// Bytes that so many rows of `elements` take in a file, those that fill up the last strip with them; `None` as for
+    /// [`Self::row_bytes`].
+    pub fn rows_bytes(self, rows: u64, elements: u64) -> Option<u64> {
+        self.row_bytes(elements)?.checked_mul(rows.checked_next_multiple_of(self.strip_rows())?)
+    }
+
+    /// How many elements one block holds; 1 where every element stands alone. A trellis has its tile's columns here.
     pub const fn block_elements(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Trellis2 | Self::Trellis3 | Self::Trellis4 | Self::Trellis5 | Self::Trellis6 => 16,
             Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::IQ4_NL | Self::MXFP4 => 32,
             _ => 256,
         }
     }
 
-    /// How many bytes one block takes in a file.
+    /// How many bytes one block takes in a file; of a trellis, a row's share of a tile.
     pub const fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -118,14 +171,20 @@ impl Format {
             Self::TQ1_0 => 54,
             Self::TQ2_0 => 66,
             Self::MXFP4 => 17,
+            Self::Trellis2 => 4,
+            Self::Trellis3 => 6,
+            Self::Trellis4 => 8,
+            Self::Trellis5 => 10,
+            Self::Trellis6 => 12,
         }
     }
 
-    /// Bytes that a row of `elements` takes in a file; `None` if a row does not end on a block's edge or the
-    /// product overflows.
+    /// Bytes that a row of `elements` takes in a file, on average where it stands in a strip; `None` if a row does not
+    /// end on a block's edge or the product overflows.
     pub fn row_bytes(self, elements: u64) -> Option<u64> {
         let block = self.block_elements() as u64;
-        elements.is_multiple_of(block).then(|| (elements / block).checked_mul(self.block_bytes() as u64)).flatten()
+        let blocks = elements.is_multiple_of(block).then_some(elements / block)?;
+        blocks.checked_mul(self.block_bytes() as u64)?.checked_add(self.row_scale_bytes())
     }
 
     /// The field's usual name for it.
@@ -154,6 +213,11 @@ impl Format {
             Self::TQ1_0 => "TQ1_0",
             Self::TQ2_0 => "TQ2_0",
             Self::MXFP4 => "MXFP4",
+            Self::Trellis2 => "TRELLIS2",
+            Self::Trellis3 => "TRELLIS3",
+            Self::Trellis4 => "TRELLIS4",
+            Self::Trellis5 => "TRELLIS5",
+            Self::Trellis6 => "TRELLIS6",
         }
     }
 }

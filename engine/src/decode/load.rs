@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use crate::{
-    Result,
+    Error, Result,
     device::{Device, UPLOAD_ROWS},
     file::{Catalog, TensorInfo},
     model::{StateInit, WeightLoad},
-    quant,
+    quant::{self, rotation::signs, trellis::STRIP_ROWS},
     tensor::TensorId,
 };
 
@@ -72,6 +72,10 @@ impl Cargo<'_> {
                 };
                 device.write(id, 0, &rope.table(self.context_tokens, factors.as_deref())?)
             }
+            StateInit::Signs { seed, columns } => {
+                let columns = *columns as usize;
+                device.write(id, 0, &seed.map_or_else(|| vec![1.0; columns], |seed| signs(seed, columns)))
+            }
             StateInit::Positions { table, rows, types } => {
                 let types = match types {
                     Some(name) => self.vector(name).await?,
@@ -111,6 +115,10 @@ impl Cargo<'_> {
     /// Some rows of a tensor, decoded.
     async fn floats(&self, tensor: &TensorInfo, rows: Range<u64>) -> Result<Vec<f32>> {
         let bytes = self.catalog.read_rows(tensor, rows.clone()).await?;
+        if tensor.format.trellis_bits().is_some() {
+            let format = format!("{}, which only matrices are read in", tensor.format);
+            return Err(Error::UnsupportedFormat { tensor: tensor.name.clone(), format });
+        }
         let columns = tensor.columns() as usize;
         let mut values = vec![0.0; (rows.end - rows.start) as usize * columns];
         let stored = bytes.chunks_exact((tensor.row_bytes() as usize).max(1));
@@ -123,7 +131,7 @@ impl Cargo<'_> {
     /// Bytes that are taken from the files.
     fn bytes(&self) -> u64 {
         let components = self.weights.iter().flat_map(|load| &load.components);
-        let weights = components.map(|part| (part.rows.end - part.rows.start) * self.row_bytes(&part.name));
+        let weights = components.map(|part| self.bytes_of_rows(&part.name, &part.rows));
         weights.chain(self.states.iter().map(|(_, init)| self.state_bytes(init))).sum()
     }
 
@@ -134,13 +142,21 @@ impl Cargo<'_> {
         }
     }
 
+    fn bytes_of_rows(&self, name: &str, rows: &Range<u64>) -> u64 {
+        let bytes = self.catalog.tensors.get(name).and_then(|tensor| tensor.bytes_of_rows(rows));
+        bytes.map_or(0, |bytes| bytes.end - bytes.start)
+    }
+
     fn row_bytes(&self, name: &str) -> u64 {
         self.catalog.tensors.get(name).map_or(0, TensorInfo::row_bytes)
     }
 }
 
-/// Whole rows, a multiple of [`UPLOAD_ROWS`] of them, of about [`PIECE_BYTES`].
+/// A piece's rows are a multiple of so many: at such rows uploads may begin, and strips end.
+const PIECE_ROWS: u64 = UPLOAD_ROWS * STRIP_ROWS as u64;
+
+/// Whole rows, a multiple of [`PIECE_ROWS`] of them, of about [`PIECE_BYTES`].
 fn pieces(rows: Range<u64>, row_bytes: u64) -> impl Iterator<Item = Range<u64>> {
-    let step = (PIECE_BYTES / row_bytes.max(1)).max(UPLOAD_ROWS) / UPLOAD_ROWS * UPLOAD_ROWS;
+    let step = (PIECE_BYTES / row_bytes.max(1)).max(PIECE_ROWS) / PIECE_ROWS * PIECE_ROWS;
     (rows.start..rows.end).step_by(step as usize).map(move |first| first..(first + step).min(rows.end))
 }

@@ -50,6 +50,13 @@ pub enum StateInit {
         /// The name of a vector of the catalog whose numbers divide the frequencies.
         factors: Option<String>,
     },
+    /// The [signs](crate::quant::rotation::signs) of a rotation, or ones.
+    Signs {
+        /// What they follow from; None for ones.
+        seed: Option<u64>,
+        /// How many.
+        columns: u32,
+    },
     /// What every token of a position gets: rows of the position table, decoded to F32, to each of which the first
     /// row of the token types is added, since all tokens of one text are of the first type.
     Positions {
@@ -73,6 +80,7 @@ impl StateInit {
         let (first, second) = match self {
             Self::Tensor { name, .. } => (Some(name.as_str()), None),
             Self::RopeTable { factors, .. } => (factors.as_deref(), None),
+            Self::Signs { .. } => (None, None),
             Self::Positions { table, types, .. } => (Some(table.as_str()), types.as_deref()),
         };
         first.into_iter().chain(second)
@@ -161,6 +169,7 @@ impl<'a> Weights<'a> {
         check_shape(info, &[fused.rows.into(), columns])?;
         let id = program.declare(&name, TensorKind::Weight(info.format), rows, columns);
         let first_row = u64::from(fused.first_row);
+        check_strips(info, first_row..first_row + rows, 0)?;
         let component = Component { name, rows: first_row..first_row + rows, first_row: 0 };
         self.loads.push(WeightLoad { id, components: vec![component] });
         Ok(id)
@@ -204,6 +213,7 @@ impl<'a> Weights<'a> {
                 let format = format!("{}, unlike the experts before it", info.format);
                 return Err(Error::UnsupportedFormat { tensor: name, format });
             }
+            check_strips(info, first..first + rows, expert * rows)?;
             components.push(Component { name, rows: first..first + rows, first_row: expert * rows });
         }
         let Some(format) = format else { return Err(Error::config("num_experts", "is 0")) };
@@ -305,6 +315,17 @@ impl<'a> Weights<'a> {
         check_shape(info, &[u64::from(rope.rotary / 2)])?;
         Ok(Some(name.to_owned()))
     }
+}
+
+/// Rows that stand in strips can only be taken as whole strips, and only put where a strip begins.
+fn check_strips(info: &TensorInfo, rows: Range<u64>, at: u64) -> Result<()> {
+    let strip = info.format.strip_rows();
+    if info.bytes_of_rows(&rows).is_some() && at.is_multiple_of(strip) {
+        return Ok(());
+    }
+    let format =
+        format!("{}, whose rows stand in strips of {strip}: {rows:?} of them are no whole strips", info.format);
+    Err(Error::UnsupportedFormat { tensor: info.name.clone(), format })
 }
 
 fn check_shape(info: &TensorInfo, expected: &[u64]) -> Result<()> {

@@ -26,6 +26,7 @@
 //! | TQ1_0 | 256 | 54 | 1.6875 | an F16 scale times -1, 0 or 1; five to a byte |
 //! | TQ2_0 | 256 | 66 | 2.0625 | an F16 scale times -1, 0 or 1; four to a byte |
 //! | MXFP4 | 32 | 17 | 4.25 | a power of two times a float of 4 bits |
+//! | TRELLIS2 to 6 | 16 x 16 | 32 K | K | a row's F16 scale times a number computed from 16 bits: [`trellis`] |
 //!
 //! In a block of 256 the scales of few bits are multiplied by one or two F16. [`decode_row`] reads rows as a file
 //! stores them. Shaders read arrays of u32 and want the scales apart, so rows are repacked on their way to a GPU
@@ -54,8 +55,10 @@ pub(crate) mod q5_k;
 pub(crate) mod q6_k;
 mod q8_0;
 mod repack;
+pub mod rotation;
 pub(crate) mod tq1_0;
 pub(crate) mod tq2_0;
+pub mod trellis;
 
 pub(crate) use blocks::{PART, Packed, blocks, f16_to_f32};
 pub use repack::{GpuLayout, GpuRows, repack};
@@ -103,6 +106,9 @@ pub fn decode_row(format: Format, bytes: &[u8], out: &mut [f32]) {
         Format::TQ1_0 => blocks::decode::<tq1_0::Block>(bytes, out),
         Format::TQ2_0 => blocks::decode::<tq2_0::Block>(bytes, out),
         Format::MXFP4 => blocks::decode::<mxfp4::Block>(bytes, out),
+        Format::Trellis2 | Format::Trellis3 | Format::Trellis4 | Format::Trellis5 | Format::Trellis6 => {
+            panic!("the rows of {format} stand in strips, which `trellis::decode_rows` reads")
+        }
     }
 }
 

@@ -5,10 +5,11 @@ use super::storage::fault;
 use crate::{
     Result,
     kernel::{
-        Access, EXPERTS_MAX, HEAD_DIM_MAX, PEAKS, Route, SLOTS_MAX,
+        Access, EXPERTS_MAX, HEAD_DIM_MAX, PEAKS, Rotate, Route, SLOTS_MAX,
         shader::{attention, route::Params},
     },
     plan::{Command, Plan, Program, TensorKind},
+    quant::rotation::BLOCK_MAX,
     tensor::TensorId,
 };
 
@@ -24,11 +25,12 @@ pub struct Limits {
 /// The limits of each plan, if the whole program is sound.
 pub fn check(program: &Program) -> Result<Vec<Limits>> {
     for decl in &program.tensors {
-        let row_bytes = match decl.kind {
-            TensorKind::Weight(format) => format.row_bytes(decl.columns),
-            TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => decl.columns.checked_mul(4),
+        let bytes = match decl.kind {
+            TensorKind::Weight(format) => format.rows_bytes(decl.rows, decl.columns),
+            TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => {
+                decl.columns.checked_mul(4).and_then(|bytes| bytes.checked_mul(decl.rows))
+            }
         };
-        let bytes = row_bytes.and_then(|bytes| bytes.checked_mul(decl.rows));
         if bytes.is_none() || decl.columns == 0 {
             let (label, rows, columns) = (&decl.label, decl.rows, decl.columns);
             return Err(fault(format!("{label}: ({rows}, {columns}) is no shape for {:?}", decl.kind)));
@@ -121,6 +123,7 @@ impl Checker<'_> {
                 let rows = if scale.params.single == 1 { 1 } else { tokens };
                 self.floats(scale.x, [rows, scale.params.columns.into(), 1])?;
             }
+            Command::Rotate(rotate) => self.rotation(rotate)?,
             Command::LayerNorm(norm) => {
                 let columns = norm.params.columns;
                 ensure(columns > 0, || "no columns".to_owned())?;
@@ -140,6 +143,16 @@ impl Checker<'_> {
             }
         }
         Ok(u64::MAX)
+    }
+
+    fn rotation(&self, rotate: &Rotate) -> Checked {
+        let (columns, block) = (rotate.params.columns, rotate.params.block);
+        let fits = block.is_power_of_two() && block <= BLOCK_MAX && columns.is_multiple_of(block);
+        ensure(fits && columns > 0, || format!("{columns} numbers are no blocks of {block}"))?;
+        let rows = if rotate.params.single == 1 { 1 } else { self.tokens };
+        self.floats(rotate.signs, [1, columns.into(), 1])?;
+        self.floats(rotate.x, [rows, columns.into(), 1])?;
+        Ok(())
     }
 
     /// The same, for those that have any.

@@ -134,6 +134,12 @@ macro_rules! match_format {
                 type $W = $stored;
                 $call
             })+
+            // Strips have no rows to go through one by one: `super::trellis` multiplies them.
+            $crate::tensor::Format::Trellis2
+            | $crate::tensor::Format::Trellis3
+            | $crate::tensor::Format::Trellis4
+            | $crate::tensor::Format::Trellis5
+            | $crate::tensor::Format::Trellis6 => {}
         }
     };
 }

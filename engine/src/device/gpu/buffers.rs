@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::{
     Error, Result,
-    device::UPLOAD_ROWS,
     plan::{Program, Slots, TensorDecl, TensorKind},
     quant::{self, GpuLayout},
     tensor::{Format, TensorId},
@@ -145,13 +144,21 @@ impl Buffers {
             return Err(Error::invalid("tensor", format!("%{} is not a weight of this program", id.0)));
         };
         let row_bytes = format.row_bytes(*columns).unwrap_or(0);
-        let count = rows.end.saturating_sub(rows.start);
-        if rows.end > *all_rows || !rows.start.is_multiple_of(UPLOAD_ROWS) || bytes.len() as u64 != count * row_bytes {
+        // The last strip comes with the rows that fill it up.
+        let strip = format.strip_rows();
+        let is_whole = rows.end.is_multiple_of(strip) || rows.end == *all_rows;
+        let end_stored = rows.end.saturating_add(strip - 1) / strip * strip;
+        let count = end_stored.saturating_sub(rows.start);
+        if !is_whole
+            || rows.end > *all_rows
+            || !rows.start.is_multiple_of(TensorKind::Weight(*format).rows_together())
+            || bytes.len() as u64 != count * row_bytes
+        {
             return Err(Error::invalid("rows", format!("{rows:?} with {} bytes do not fit %{}", bytes.len(), id.0)));
         }
         for part in parts {
             let start = rows.start.max(part.first_row);
-            let end = rows.end.min(part.first_row + part.rows);
+            let end = end_stored.min(part.first_row + part.rows.next_multiple_of(strip));
             if start >= end {
                 continue;
             }
@@ -203,7 +210,7 @@ impl RowLayout {
         Self {
             table: layout.table,
             quants_bytes: blocks * layout.quant_bytes as u64,
-            scales_bytes: blocks * layout.scale_bytes() as u64,
+            scales_bytes: blocks * layout.scale_bytes() as u64 + format.row_scale_bytes(),
         }
     }
 
@@ -217,20 +224,26 @@ fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding
     let row_bytes = layout.quants_bytes + layout.scales_bytes;
     // Besides rows: the table, and what fills up the last words of both sections.
     let other_bytes = layout.table_bytes() + 8;
-    // A multiple of rows at which uploads may begin, so that every part's scales begin on a whole word.
+    // A multiple of so many rows that every part's scales begin on a whole word, and its strips are whole.
+    let unit = TensorKind::Weight(format).rows_together();
     let rows_max = (max_binding_bytes.saturating_sub(other_bytes) / row_bytes).min(PART_ELEMENTS_MAX / tensor.columns)
-        / UPLOAD_ROWS
-        * UPLOAD_ROWS;
+        / unit
+        * unit;
     if rows_max == 0 {
-        check_binding(&tensor.label, UPLOAD_ROWS.min(tensor.rows) * row_bytes + other_bytes, max_binding_bytes)?;
+        check_binding(
+            &tensor.label,
+            tensor.rows.min(unit).next_multiple_of(format.strip_rows()) * row_bytes + other_bytes,
+            max_binding_bytes,
+        )?;
     }
-    let rows_max = rows_max.max(UPLOAD_ROWS);
+    let rows_max = rows_max.max(unit);
     let mut parts = Vec::new();
     let mut first_row = 0;
     while first_row < tensor.rows {
         let rows = rows_max.min(tensor.rows - first_row);
-        let scales_at = (layout.table_bytes() + layout.quants_bytes * rows).next_multiple_of(4);
-        let bytes = scales_at + (layout.scales_bytes * rows).next_multiple_of(4);
+        let stored_rows = rows.next_multiple_of(format.strip_rows());
+        let scales_at = (layout.table_bytes() + layout.quants_bytes * stored_rows).next_multiple_of(4);
+        let bytes = scales_at + (layout.scales_bytes * stored_rows).next_multiple_of(4);
         let buffer = storage(device, &tensor.label, bytes);
         parts.push(Part { buffer, first_row, rows, scales_word: (scales_at / 4) as u32, base_row: 0 });
         first_row += rows;

@@ -10,6 +10,7 @@ use super::{
 use crate::{
     kernel::{Attend, Matmul, Matvec, Reading, Step, Variant, shader},
     plan::{Command, Program, TensorKind},
+    quant::trellis::Code,
     tensor::{Format, TensorId},
 };
 
@@ -92,6 +93,16 @@ pub struct Sketch {
 }
 
 impl Sketch {
+    /// Its override constants, with those of the program's trellis if it reads one.
+    pub fn with_code(self, code: Code) -> Self {
+        if code == Code::default() || self.format.is_none_or(|format| format.trellis_bits().is_none()) {
+            return self;
+        }
+        let mut constants = self.constants;
+        constants.extend([("WINDOW_MASK", code.window_mask()), ("CODE_MASK", code.codebook.mask())]);
+        Self { constants, ..self }
+    }
+
     /// Which permutation of its shader it wants.
     pub fn variant(&self, pipelines: &Pipelines) -> Variant {
         pipelines.variant(self.kernel, self.format, self.reading)
@@ -183,6 +194,7 @@ fn params(command: &Command) -> Vec<u8> {
         Command::Peaks(command) => bytes_of(&command.params),
         Command::Choose(command) => bytes_of(&command.params),
         Command::Shortlist(command) => bytes_of(&command.params),
+        Command::Rotate(command) => bytes_of(&command.params),
         Command::Embed(_) | Command::Matvec(_) | Command::Matmul(_) | Command::ExpertMatvec(_) => &[],
     }
     .to_vec()
@@ -212,5 +224,6 @@ fn groups(command: &Command, part_rows: u32, tokens: u32) -> [u32; 3] {
         Command::Peaks(command) => command.groups(),
         Command::Choose(command) => command.groups(),
         Command::Shortlist(command) => command.groups(),
+        Command::Rotate(command) => command.groups(tokens),
     }
 }
