@@ -3,6 +3,10 @@
 //! Pure, as the engine is: threads, files, progress and the wish to stop come from the host.
 
 pub mod linear;
+pub mod model;
+mod options;
 pub mod random;
 pub mod rotation;
 pub mod trellis;
+
+pub use options::{Host, Options, Progress, Recipe, Rule};

@@ -25,6 +25,19 @@ impl Hessian {
         Self { columns, sum: vec![0.0; columns * columns], tokens: 0 }
     }
 
+    /// Where all columns count the same.
+    pub fn identity(columns: usize) -> Self {
+        Self::new(columns).with_identity(1.0)
+    }
+
+    /// With so much of its mean square, or of 1 where it has none, added to each column's own.
+    pub fn with_identity(mut self, part: f32) -> Self {
+        let mean = self.mean_square();
+        let added = part * if mean.is_finite() && mean > 0.0 { mean as f32 } else { 1.0 };
+        self.sum.iter_mut().step_by(self.columns + 1).for_each(|sum| *sum += added);
+        self
+    }
+
     /// Inputs' length.
     pub fn columns(&self) -> usize {
         self.columns
