@@ -10,9 +10,10 @@ use link::Reading;
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
 /// The formats as `engine/src/tensor.rs` calls them; `shaders/formats/` has a file for each, in small letters.
-const FORMATS: [&str; 23] = [
+const FORMATS: [&str; 28] = [
     "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
-    "IQ4_XS", "IQ3_XXS", "IQ3_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "TQ1_0", "TQ2_0", "MXFP4",
+    "IQ4_XS", "IQ3_XXS", "IQ3_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "TQ1_0", "TQ2_0", "MXFP4", "Trellis2", "Trellis3",
+    "Trellis4", "Trellis5", "Trellis6",
 ];
 
 fn main() {
@@ -33,13 +34,15 @@ fn main() {
     for name in &names {
         let axes = link::axes(&root, name);
         let mut reflected = None;
-        for (reading, texts) in texts.iter().filter(|(reading, _)| axes.have(*reading)) {
+        for (reading, texts_of_reading) in texts.iter().filter(|(reading, _)| axes.have(*reading)) {
+            // What reads strips is one way of reading, and how their products are computed another.
+            let texts = if axes.strips { &texts[Reading::Wide as usize].1 } else { texts_of_reading };
             for subgroups in [false, true].into_iter().take(if axes.subgroups { 2 } else { 1 }) {
                 let pieces = link::link(&root, name, link::Conditions { subgroups, reading: *reading });
                 let arm = format!("(Kernel::{}, {subgroups}, Reading::{reading:?})", camel(name));
                 writeln!(sources, "        {arm} => &{pieces:?},").expect("string");
                 for (format, text) in FORMATS.iter().zip(texts).take(if axes.format { FORMATS.len() } else { 1 }) {
-                    let Some(text) = text else { continue };
+                    let Some(text) = text.as_ref().filter(|_| axes.take(format)) else { continue };
                     let what = format!("shaders/{name}.wgsl ({format}, subgroups: {subgroups}, {reading:?})");
                     let kernel = reflect::reflect(&pieces.join(text), &what);
                     match &reflected {
@@ -71,7 +74,7 @@ fn main() {
          /// such permutation.\n\
          pub const fn pieces(kernel: Kernel, subgroups: bool, reading: Reading) -> Option<&'static [&'static str]> {{\n    Some(match (kernel, subgroups, reading) {{\n{sources}        _ => return None,\n    }})\n}}\n\n\
          /// The text that reads a format; None if it has no such reading.\n\
-         pub const fn format_text(format: Format, reading: Reading) -> Option<&'static str> {{\n    match (format, reading) {{\n{formats}        _ => None,\n    }}\n}}\n\n{modules}"
+         pub const fn format_text(format: Format, reading: Reading) -> Option<&'static str> {{\n    match (format, reading) {{\n{formats}    }}\n}}\n\n{modules}"
     );
     let path = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("shaders.rs");
     fs::write(path, out).expect("OUT_DIR can be written");

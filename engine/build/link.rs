@@ -3,7 +3,8 @@
 //!
 //! - `//#axes format subgroups readings` on a kernel's first lines: which permutations exist; with `readings` there is one
 //!   for a format's wide reading, or that of any format, and one for products of integers, for formats that have them; with
-//!   `tile` there is one alone, which reads weights for a tile;
+//!   `tile` there is one alone, which reads weights for a tile; with `strips` there are all three for the formats that
+//!   store strips, which it reads in their own way, and none for others;
 //! - `//#import shared/step.wgsl`: that file's text, once;
 //! - `//#import formats/{format}.wgsl`: where the text of a format goes. It is the same in every kernel, so it is stored
 //!   once and put between the kernel's two pieces when a pipeline is made: a browser's download carries no permutations;
@@ -20,6 +21,7 @@ pub struct Axes {
     pub subgroups: bool,
     pub readings: bool,
     pub tile: bool,
+    pub strips: bool,
 }
 
 impl Axes {
@@ -27,8 +29,16 @@ impl Axes {
     pub fn have(self, reading: Reading) -> bool {
         match reading {
             Reading::Narrow => !self.tile,
-            Reading::Wide | Reading::Int8 => self.readings,
+            Reading::Wide | Reading::Int8 => self.readings || self.strips,
             Reading::Tile => self.tile,
+        }
+    }
+
+    /// Whether there is a permutation for that format.
+    pub fn take(self, format: &str) -> bool {
+        match format.starts_with("Trellis") {
+            true => self.strips || !self.readings,
+            false => !self.strips,
         }
     }
 }
@@ -61,6 +71,7 @@ pub fn axes(root: &Path, kernel: &str) -> Axes {
                 "subgroups" => axes.subgroups = true,
                 "readings" => axes.readings = true,
                 "tile" => axes.tile = true,
+                "strips" => axes.strips = true,
                 other => panic!("shaders/{kernel}.wgsl: unknown axis {other}"),
             }
         }

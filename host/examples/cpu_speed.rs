@@ -222,7 +222,7 @@ fn best(runs: usize, mut work: impl FnMut()) -> (f64, f64) {
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let word = |at: usize| args.get(at).map_or("", String::as_str);
-    let Some(format) = Format::ALL.into_iter().find(|format| format.name() == word(0)) else {
+    let Some(format) = Format::from_name(word(0)) else {
         eprintln!("cpu_speed FORMAT int8|f32 THREADS [LEVEL]");
         return;
     };

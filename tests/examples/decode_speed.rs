@@ -87,7 +87,7 @@ fn shape(name: &str) -> Option<OpenedModel> {
     let shape = [BenchShape::Llama1b, BenchShape::Llama8b, BenchShape::Qwen3_0_6b]
         .into_iter()
         .find(|known| shape_name(*known) == shape)?;
-    let format = Format::ALL.into_iter().find(|known| known.name() == format)?;
+    let format = Format::from_name(format)?;
     Some(open_shape(shape, format, 1).expect("the shape takes the format"))
 }
 

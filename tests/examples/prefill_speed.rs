@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         "qwen3-0.6b" => BenchShape::Qwen3_0_6b,
         _ => BenchShape::Tiny,
     };
-    let Some(format) = Format::ALL.into_iter().find(|known| known.to_string().eq_ignore_ascii_case(format)) else {
+    let Some(format) = Format::from_name(format) else {
         eprintln!("{format} is no format");
         return ExitCode::FAILURE;
     };

@@ -1,6 +1,9 @@
 //! Rows in every format. Where the engine has no encoder, their blocks are random bits with scales of a sane size.
 
-use hearth_engine::{quant, tensor::Format};
+use hearth_engine::{
+    quant::{self, trellis},
+    tensor::Format,
+};
 
 /// Rows of about `scale` in magnitude: `numbers` encoded if the engine can, else random blocks of as many elements.
 pub fn rows(format: Format, numbers: &[f32], scale: f32, mut bits: impl FnMut() -> u64) -> Vec<u8> {
@@ -16,6 +19,19 @@ pub fn rows(format: Format, numbers: &[f32], scale: f32, mut bits: impl FnMut() 
             let sign = if bits() & 1 == 0 { 1.0 } else { -1.0 };
             let half = f16_bits(sign * spread * scale / divisor);
             block[*at..at + 2].copy_from_slice(&half.to_le_bytes());
+        }
+    }
+    bytes
+}
+
+/// Strips of random bits that hold so many rows, with row scales of about 1.
+pub fn strips(bits: u32, rows: usize, columns: usize, mut random: impl FnMut() -> u64) -> Vec<u8> {
+    let strip_bytes = trellis::strip_bytes(bits, columns);
+    let mut bytes: Vec<u8> = (0..rows.div_ceil(trellis::STRIP_ROWS) * strip_bytes).map(|_| random() as u8).collect();
+    for strip in bytes.chunks_exact_mut(strip_bytes) {
+        for scale in strip.as_chunks_mut::<2>().0.iter_mut().take(trellis::STRIP_ROWS) {
+            let spread = 1.0 + (random() % 256) as f32 / 256.0;
+            *scale = f16_bits(if random() & 1 == 0 { spread } else { -spread }).to_le_bytes();
         }
     }
     bytes

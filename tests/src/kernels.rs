@@ -4,6 +4,7 @@ use hearth_engine::{
     device::{Device, UPLOAD_ROWS},
     kernel::{Matrix, Step},
     plan::{Command, Plan, Program, TensorKind},
+    quant::trellis::Code,
     tensor::{Format, TensorId},
 };
 
@@ -50,7 +51,10 @@ impl KernelCase {
     pub fn weight(&mut self, format: Format, rows: u32, columns: u32) -> (TensorId, Vec<u8>) {
         let id = self.program.declare("weights", TensorKind::Weight(format), rows.into(), columns.into());
         let numbers = self.random.numbers(u64::from(rows) * u64::from(columns));
-        let bytes = blocks::rows(format, &numbers, 3.0, || self.random.bits());
+        let bytes = match format.trellis_bits() {
+            Some(bits) => blocks::strips(bits, rows as usize, columns as usize, || self.random.bits()),
+            None => blocks::rows(format, &numbers, 3.0, || self.random.bits()),
+        };
         self.weights.push((id, bytes.clone()));
         (id, bytes)
     }
@@ -96,7 +100,8 @@ impl KernelCase {
                 let rows = self.program.tensor(*id).rows;
                 // In two pieces, of which the second is the larger: where they meet is no device's favourite place.
                 let seam = rows / 3 / UPLOAD_ROWS * UPLOAD_ROWS;
-                let row_bytes = bytes.len() as u64 / rows;
+                let TensorKind::Weight(format) = self.program.tensor(*id).kind else { continue };
+                let row_bytes = format.row_bytes(self.program.tensor(*id).columns).unwrap_or(0);
                 device.upload(*id, seam..rows, &bytes[(seam * row_bytes) as usize..])?;
                 device.upload(*id, 0..seam, &bytes[..(seam * row_bytes) as usize])?;
             }
@@ -132,13 +137,23 @@ impl Expected {
 
 /// A matrix for the twins.
 pub fn matrix(format: Format, columns: u32, bytes: &[u8]) -> Matrix<'_> {
-    Matrix { format, columns: columns as usize, bytes }
+    matrix_of(format, columns, bytes, Code::default())
+}
+
+/// The same with a trellis of this code. Rows that fill up a last strip count.
+pub fn matrix_of(format: Format, columns: u32, bytes: &[u8], code: Code) -> Matrix<'_> {
+    let rows = format.row_bytes(columns.into()).map_or(0, |row_bytes| bytes.len() / row_bytes as usize);
+    Matrix { format, rows, columns: columns as usize, bytes, code }
 }
 
 /// All numbers of a matrix.
 pub fn decode(format: Format, columns: u32, bytes: &[u8]) -> Vec<f32> {
-    let matrix = matrix(format, columns, bytes);
-    let mut numbers = vec![0.0; matrix.rows() * matrix.columns];
+    decode_of(matrix(format, columns, bytes))
+}
+
+/// The same of any matrix.
+pub fn decode_of(matrix: Matrix<'_>) -> Vec<f32> {
+    let mut numbers = vec![0.0; matrix.rows * matrix.columns];
     for (row, out) in numbers.chunks_exact_mut(matrix.columns).enumerate() {
         matrix.decode_row(row, out);
     }

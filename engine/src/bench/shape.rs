@@ -180,7 +180,7 @@ pub fn shape_name(shape: BenchShape) -> &'static str {
 /// A model of that shape. Its matrices are random, its norms ones; none of them exists before it is read.
 pub fn open_shape(shape: BenchShape, format: Format, seed: u32) -> Result<OpenedModel> {
     let sizes = Sizes::of(shape);
-    let mut tensors = Tensors { catalog: Catalog::default(), format, ends: [0; 2] };
+    let mut tensors = Tensors { catalog: Catalog::default(), format, ends: [0; 2], strips: Vec::new() };
     let table = [sizes.vocab_size, sizes.hidden];
     tensors.matrix(Role::Embedding, 0, table)?;
     if !sizes.is_tied {
@@ -195,8 +195,8 @@ pub fn open_shape(shape: BenchShape, format: Format, seed: u32) -> Result<Opened
             tensors.vector(role, layer, length);
         }
     }
-    let Tensors { mut catalog, ends: [matrices_bytes, vectors_bytes], .. } = tensors;
-    let random: Rc<dyn ByteSource> = Rc::new(RandomWeights::new(format, seed, matrices_bytes));
+    let Tensors { mut catalog, ends: [matrices_bytes, vectors_bytes], strips, .. } = tensors;
+    let random: Rc<dyn ByteSource> = Rc::new(RandomWeights::new(format, seed, matrices_bytes).with_strips(strips));
     catalog.sources = vec![random, Rc::new(Ones::new(vectors_bytes))];
     let documents = Documents::HuggingFace {
         config: sizes.config(),
@@ -217,16 +217,21 @@ struct Tensors {
     format: Format,
     /// Where the sources end so far.
     ends: [u64; 2],
+    /// Of formats that store strips: where each matrix begins, and the bytes of its strips.
+    strips: Vec<(u64, u64)>,
 }
 
 impl Tensors {
     fn matrix(&mut self, role: Role, layer: u32, shape: [u32; 2]) -> Result<()> {
         let [rows, columns] = shape.map(u64::from);
-        let bytes = self.format.row_bytes(columns).and_then(|bytes| bytes.checked_mul(rows));
+        let bytes = self.format.rows_bytes(rows, columns);
         let bytes = bytes.ok_or_else(|| {
             let (format, block) = (self.format, self.format.block_elements());
             Error::invalid("format", format!("{format} has blocks of {block}, which do not divide {columns} columns"))
         })?;
+        if self.format.strip_rows() > 1 {
+            self.strips.push((self.ends[0], bytes / rows.div_ceil(self.format.strip_rows())));
+        }
         self.add(role, layer, vec![rows, columns], self.format, bytes);
         Ok(())
     }

@@ -8,12 +8,15 @@ use half::f16;
 use crate::{
     Error, Result,
     file::{BoxedFuture, ByteSource},
-    quant,
+    quant::{self, trellis::STRIP_ROWS},
     tensor::Format,
 };
 
 /// About what trained models have; with it sums over a few thousand columns stay far from any overflow.
 const RMS: f32 = 0.02;
+
+/// Of the numbers of random windows, before their row's scale.
+const NUMBERS_RMS: f32 = 1.155;
 
 /// Blocks whose magnitude is looked at to find the scale.
 const TRIED_BLOCKS: usize = 64;
@@ -24,12 +27,19 @@ pub struct RandomWeights {
     seed: u64,
     len_bytes: u64,
     scales: Scales,
+    /// Of formats that store strips: where each matrix begins, and the bytes of its strips.
+    strips: Vec<(u64, u64)>,
 }
 
 impl RandomWeights {
     /// So many bytes, a whole number of blocks.
     pub fn new(format: Format, seed: u32, len_bytes: u64) -> Self {
-        let mut source = Self { format, seed: u64::from(seed), len_bytes, scales: Scales::of(format) };
+        let (scales, strips) = (Scales::of(format), Vec::new());
+        let mut source = Self { format, seed: u64::from(seed), len_bytes, scales, strips };
+        if format.trellis_bits().is_some() {
+            source.scales.set(RMS / NUMBERS_RMS);
+            return source;
+        }
         source.scales.set(1.0);
         let mut values = vec![0.0; TRIED_BLOCKS * format.block_elements()];
         quant::decode_row(format, &source.bytes(0..(TRIED_BLOCKS * format.block_bytes()) as u64), &mut values);
@@ -37,6 +47,25 @@ impl RandomWeights {
         let rms = (squares / values.len() as f32).sqrt();
         source.scales.set(RMS / rms);
         source
+    }
+
+    /// With matrices of strips, by where they begin.
+    pub fn with_strips(self, strips: Vec<(u64, u64)>) -> Self {
+        Self { strips, ..self }
+    }
+
+    /// Puts a scale for each row in front of each strip that begins in the range.
+    fn put_row_scales(&self, range: &Range<u64>, bytes: &mut [u8]) {
+        let ends = self.strips.iter().skip(1).map(|(start, _)| *start).chain([self.len_bytes]);
+        for ((start, strip_bytes), end) in self.strips.iter().zip(ends) {
+            let passed = range.start.saturating_sub(*start).div_ceil(*strip_bytes);
+            for at in (start + passed * strip_bytes..end.min(range.end)).step_by(*strip_bytes as usize) {
+                let at = (at - range.start) as usize;
+                for scale in bytes[at..].as_chunks_mut::<2>().0.iter_mut().take(STRIP_ROWS) {
+                    scale.copy_from_slice(&self.scales.bytes[..2]);
+                }
+            }
+        }
     }
 
     /// Random bits, with the few that are scales put in their place.
@@ -50,6 +79,10 @@ impl RandomWeights {
         }
         bytes.drain(..(range.start - first_word * 8) as usize);
         bytes.truncate((range.end - range.start) as usize);
+        if self.format.trellis_bits().is_some() {
+            self.put_row_scales(&range, &mut bytes);
+            return bytes;
+        }
         // A range that begins within a block is the reader's own; what is read here are rows.
         for block in bytes.chunks_exact_mut(self.format.block_bytes()) {
             self.scales.put(block);
@@ -165,7 +198,7 @@ impl Scales {
             Q4_K => Place::ScaleAndMinimum { at: 0, minimum: 7.5 },
             Q5_K => Place::ScaleAndMinimum { at: 0, minimum: 15.5 },
             MXFP4 => Place::Exponent,
-            Trellis2 | Trellis3 | Trellis4 | Trellis5 | Trellis6 => Place::Bits { keep: u32::MAX, set: 0 },
+            Trellis2 | Trellis3 | Trellis4 | Trellis5 | Trellis6 => Place::Scale { at: 0 },
         };
         Self { place, bytes: [0; 4] }
     }

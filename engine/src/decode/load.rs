@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::{
-    Result,
+    Error, Result,
     device::{Device, UPLOAD_ROWS},
     file::{Catalog, TensorInfo},
     model::{StateInit, WeightLoad},
@@ -111,6 +111,10 @@ impl Cargo<'_> {
     /// Some rows of a tensor, decoded.
     async fn floats(&self, tensor: &TensorInfo, rows: Range<u64>) -> Result<Vec<f32>> {
         let bytes = self.catalog.read_rows(tensor, rows.clone()).await?;
+        if tensor.format.trellis_bits().is_some() {
+            let format = format!("{}, which only matrices are read in", tensor.format);
+            return Err(Error::UnsupportedFormat { tensor: tensor.name.clone(), format });
+        }
         let columns = tensor.columns() as usize;
         let mut values = vec![0.0; (rows.end - rows.start) as usize * columns];
         let stored = bytes.chunks_exact((tensor.row_bytes() as usize).max(1));
@@ -123,7 +127,7 @@ impl Cargo<'_> {
     /// Bytes that are taken from the files.
     fn bytes(&self) -> u64 {
         let components = self.weights.iter().flat_map(|load| &load.components);
-        let weights = components.map(|part| (part.rows.end - part.rows.start) * self.row_bytes(&part.name));
+        let weights = components.map(|part| self.bytes_of_rows(&part.name, &part.rows));
         weights.chain(self.states.iter().map(|(_, init)| self.state_bytes(init))).sum()
     }
 
@@ -132,6 +136,11 @@ impl Cargo<'_> {
             StateInit::Positions { table, rows, .. } => (rows.end - rows.start) * self.row_bytes(table),
             _ => init.tensors().map(|name| self.row_bytes(name)).sum(),
         }
+    }
+
+    fn bytes_of_rows(&self, name: &str, rows: &Range<u64>) -> u64 {
+        let bytes = self.catalog.tensors.get(name).and_then(|tensor| tensor.bytes_of_rows(rows));
+        bytes.map_or(0, |bytes| bytes.end - bytes.start)
     }
 
     fn row_bytes(&self, name: &str) -> u64 {

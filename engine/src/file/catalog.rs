@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Range, rc::Rc};
 
-use super::ByteSource;
+use super::{ByteSource, Quantization};
 use crate::{Error, Result, tensor::Format};
 
 /// One tensor as it lies in a file.
@@ -38,7 +38,15 @@ impl TensorInfo {
         self.shape.iter().rev().skip(1).product()
     }
 
-    /// Bytes of one row in the file.
+    /// Where some of its rows lie, from its start on; `None` if they are no whole strips of a format that stores such. The
+    /// last strip has the rows with it that fill it up.
+    pub fn bytes_of_rows(&self, rows: &Range<u64>) -> Option<Range<u64>> {
+        let strip = self.format.strip_rows();
+        let is_whole = rows.start.is_multiple_of(strip) && (rows.end.is_multiple_of(strip) || rows.end == self.rows());
+        is_whole.then(|| rows.start * self.row_bytes()..rows.end.next_multiple_of(strip) * self.row_bytes())
+    }
+
+    /// Bytes of one row in the file, on average where rows stand in strips.
     pub fn row_bytes(&self) -> u64 {
         self.format.row_bytes(self.columns()).unwrap_or(0)
     }
@@ -65,6 +73,8 @@ pub struct UnsupportedTensor {
     pub format: String,
     /// Which of [`Catalog::sources`] holds it.
     pub source: usize,
+    /// Where it begins, in bytes from that file's start; of safetensors alone.
+    pub offset_bytes: u64,
     /// How long it is in the file, in bytes.
     pub len_bytes: u64,
 }
@@ -86,6 +96,8 @@ pub struct Catalog {
     pub sources: Vec<Rc<dyn ByteSource>>,
     /// Tensors that cannot be read; a model with any is [`Self::check_supported`]'s to refuse.
     pub unsupported: Vec<UnsupportedTensor>,
+    /// How our own quantizer made the weights, if it did.
+    pub quantization: Quantization,
 }
 
 impl Catalog {
@@ -131,9 +143,11 @@ impl Catalog {
                 format_args!("rows {rows:?} of {} were asked for, but it has {}", tensor.name, tensor.rows()),
             ));
         }
-        let start = tensor.offset_bytes + rows.start * tensor.row_bytes();
-        let end = tensor.offset_bytes + rows.end * tensor.row_bytes();
-        source.read(start..end).await
+        let Some(bytes) = tensor.bytes_of_rows(&rows) else {
+            let reason = format!("rows {rows:?} of {} were asked for, which are no whole strips", tensor.name);
+            return Err(Error::malformed(source.name(), reason));
+        };
+        source.read(tensor.offset_bytes + bytes.start..tensor.offset_bytes + bytes.end).await
     }
 
     /// Adds a tensor that has been checked; two of one name are refused.

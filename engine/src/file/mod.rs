@@ -14,6 +14,7 @@ mod choose;
 mod embedding;
 mod gguf;
 mod open;
+mod quantized;
 mod safetensors;
 mod source;
 
@@ -22,4 +23,5 @@ pub use choose::{choose_gguf, gguf_name};
 pub use embedding::{EmbeddingDocuments, POOLING_FILE};
 pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, PartName, write_gguf};
 pub use open::{Documents, OpenedModel, TEMPLATE_FILES, open_model, survey_model};
+pub use quantized::{QUANT_METHOD, QUANT_VERSION, Quantization};
 pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};

@@ -1,6 +1,6 @@
 //! From a folder or a file to a catalog and the documents beside it.
 
-use super::{ByteSource, Catalog, EmbeddingDocuments, Folder, GgufMetadata, gguf, safetensors};
+use super::{ByteSource, Catalog, EmbeddingDocuments, Folder, GgufMetadata, gguf, quantized, safetensors};
 use crate::{Error, Result};
 
 /// The longest configuration, index or template that is read; real ones stay under 10 MiB.
@@ -107,13 +107,16 @@ async fn open_hugging_face(folder: &dyn Folder) -> Result<OpenedModel> {
         chat_template: find_text(folder, "chat_template.jinja", DOCUMENT_MAX_BYTES).await?,
         more_templates: find_templates(folder).await?,
     };
-    let catalog = if let Some(source) = folder.open("model.safetensors").await? {
+    let mut catalog = if let Some(source) = folder.open("model.safetensors").await? {
         safetensors::read_single(source).await?
     } else if let Some(index) = folder.open("model.safetensors.index.json").await? {
         safetensors::read_sharded(folder, index).await?
     } else {
         return Err(no_weights(folder).await);
     };
+    if let Documents::HuggingFace { config, .. } = &documents {
+        quantized::apply(config, &mut catalog)?;
+    }
     let embedding = EmbeddingDocuments::find(folder).await?;
     Ok(OpenedModel { catalog, documents, embedding })
 }

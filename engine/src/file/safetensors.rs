@@ -128,7 +128,9 @@ async fn read_into(catalog: &mut Catalog, source: Rc<dyn ByteSource>) -> Result<
             Ok(tensor) => catalog.insert(tensor)?,
             Err(Error::UnsupportedFormat { tensor: name, format }) => {
                 let len_bytes = end - start;
-                catalog.unsupported.push(UnsupportedTensor { name, shape, format, source: index, len_bytes });
+                let offset_bytes = data_start + start;
+                let tensor = UnsupportedTensor { name, shape, format, source: index, offset_bytes, len_bytes };
+                catalog.unsupported.push(tensor);
             }
             Err(error) => return Err(error),
         }

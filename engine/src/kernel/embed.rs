@@ -31,7 +31,7 @@ impl Embed {
     pub fn twin(&self, step: Step, table: Matrix<'_>, ids: &[u32], out: &mut [f32]) {
         let columns = self.columns as usize;
         for (id, row) in ids[..step.tokens as usize].iter().zip(out.chunks_exact_mut(columns)) {
-            if (*id as usize) < table.rows() {
+            if (*id as usize) < table.rows {
                 table.decode_row(*id as usize, row);
             } else {
                 row.fill(0.0);

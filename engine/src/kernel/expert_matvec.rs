@@ -54,8 +54,8 @@ impl ExpertMatvec {
 
     /// An expert's matrix.
     pub fn matrix<'a>(&self, weights: Matrix<'a>, expert: usize) -> Matrix<'a> {
-        let bytes = self.rows as usize * weights.row_bytes();
-        Matrix { bytes: &weights.bytes[expert * bytes..][..bytes], ..weights }
+        let rows = self.rows as usize;
+        weights.part(expert * rows, rows)
     }
 
     /// Which row of `x` the slot with that number, counted over all tokens, reads.

@@ -38,7 +38,7 @@ impl Matmul {
     pub fn twin(&self, step: Step, x: &[f32], weights: Matrix<'_>, out: &mut [f32]) {
         let (columns, rows) = (self.columns as usize, self.rows as usize);
         let mut row = vec![0.0; columns];
-        for index in 0..weights.rows() {
+        for index in 0..weights.rows.min(rows) {
             weights.decode_row(index, &mut row);
             for (token, x) in x.chunks_exact(columns).enumerate().take(step.tokens as usize) {
                 let total: f32 = row.iter().zip(x).map(|(weight, x)| weight * x).sum();

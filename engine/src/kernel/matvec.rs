@@ -37,7 +37,7 @@ impl Matvec {
     /// The scalar twin.
     pub fn twin(&self, x: &[f32], weights: Matrix<'_>, out: &mut [f32]) {
         let mut row = vec![0.0; weights.columns];
-        for (index, out) in out.iter_mut().enumerate().take(weights.rows()) {
+        for (index, out) in out.iter_mut().enumerate().take(weights.rows) {
             weights.decode_row(index, &mut row);
             let total: f32 = row.iter().zip(x).map(|(weight, x)| weight * x).sum();
             *out = if self.accumulate { *out + total } else { total };

@@ -58,7 +58,10 @@ pub use scale::Scale;
 pub use shortlist::Shortlist;
 pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 
-use crate::tensor::{Format, TensorId};
+use crate::{
+    quant::trellis::{Code, STRIP_ROWS, decode_strip_row},
+    tensor::{Format, TensorId},
+};
 
 /// How a shader uses a storage binding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +113,8 @@ impl Variant {
     pub fn source(self) -> Option<String> {
         let Self { kernel, subgroups, reading, format } = self;
         let pieces = shader::pieces(kernel, subgroups, reading).or_else(|| shader::pieces(kernel, false, reading))?;
+        // What reads strips is one way of reading, and how their products are computed another.
+        let reading = if kernel == shader::Kernel::FusedStrips { Reading::Wide } else { reading };
         Some(pieces.join(format.map_or(Some(""), |format| shader::format_text(format, reading))?))
     }
 }
@@ -140,31 +145,44 @@ pub fn flat_groups(groups: u32) -> [u32; 3] {
 pub struct Matrix<'a> {
     /// How its numbers are stored.
     pub format: Format,
+    /// How many rows there are.
+    pub rows: usize,
     /// Length of a row.
     pub columns: usize,
-    /// The rows as in a file, one after the other.
+    /// The rows as in a file, one after the other; those that fill up a last strip are there too.
     pub bytes: &'a [u8],
+    /// Of a trellis: how windows are read.
+    pub code: Code,
 }
 
-impl Matrix<'_> {
-    /// How many rows there are.
-    pub fn rows(&self) -> usize {
-        self.bytes.len() / self.row_bytes()
+impl<'a> Matrix<'a> {
+    /// Some of its rows, from a whole strip on.
+    pub fn part(&self, first_row: usize, rows: usize) -> Matrix<'a> {
+        let stored = rows.next_multiple_of(self.format.strip_rows() as usize);
+        let bytes = &self.bytes[first_row * self.row_bytes()..][..stored * self.row_bytes()];
+        Matrix { rows, bytes, ..*self }
     }
 
     /// Bytes of a row.
     pub fn row_bytes(&self) -> usize {
-        self.columns / self.format.block_elements() * self.format.block_bytes()
+        self.format.row_bytes(self.columns as u64).unwrap_or(0) as usize
     }
 
-    /// A row's bytes.
-    pub fn row(&self, row: usize) -> &[u8] {
+    /// A row's bytes, in formats whose rows stand alone.
+    pub fn row(&self, row: usize) -> &'a [u8] {
         &self.bytes[row * self.row_bytes()..][..self.row_bytes()]
     }
 
     /// A row's numbers.
     pub fn decode_row(&self, row: usize, out: &mut [f32]) {
-        crate::quant::decode_row(self.format, self.row(row), out);
+        match self.format.trellis_bits() {
+            Some(bits) => {
+                let strip_bytes = STRIP_ROWS * self.row_bytes();
+                let strip = &self.bytes[row / STRIP_ROWS * strip_bytes..][..strip_bytes];
+                decode_strip_row(bits, self.code, strip, row % STRIP_ROWS, out);
+            }
+            None => crate::quant::decode_row(self.format, self.row(row), out),
+        }
     }
 }
 

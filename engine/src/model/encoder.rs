@@ -40,7 +40,7 @@ impl Encoder {
             names: Names::find(config.naming, catalog),
             catalog,
             tokens_max,
-            program: Program::default(),
+            program: Program { code: catalog.quantization.code, ..Program::default() },
             weights: Vec::new(),
             states: Vec::new(),
             commands: Vec::new(),

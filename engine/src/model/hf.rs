@@ -6,10 +6,10 @@ use super::{
     fields::{Fields, need},
     rope::yarn_attention_factor,
 };
-use crate::{Error, Result, kernel::Activation};
+use crate::{Error, Result, file::QUANT_METHOD, kernel::Activation};
 
 /// Flags that change the block in a way that this engine does not know; whoever sets them is refused.
-const UNSUPPORTED: &[&str] = &["use_bidirectional_attention", "clip_qkv", "quantization_config"];
+const UNSUPPORTED: &[&str] = &["use_bidirectional_attention", "clip_qkv"];
 
 /// Reads config.json and generation_config.json.
 pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
@@ -59,6 +59,12 @@ pub fn read(config: &str, generation: Option<&str>) -> Result<ModelConfig> {
 fn refuse_unsupported(hf: &Fields, architecture: &Architecture) -> Result<()> {
     if let Some(field) = UNSUPPORTED.iter().find(|field| hf.is_set(field)) {
         return Err(Error::config(*field, "is set, which is not supported"));
+    }
+    // Of our own method the catalog has read everything.
+    let is_ours = |own: &Fields| own.string("quant_method").is_ok_and(|method| method == Some(QUANT_METHOD));
+    if hf.is_set("quantization_config") && !hf.object("quantization_config")?.as_ref().is_some_and(is_ours) {
+        let reason = format!("is set, which is not supported but for the method {QUANT_METHOD:?}");
+        return Err(Error::config("quantization_config", reason));
     }
     for field in ["hidden_activation", "hidden_act"] {
         let Some(activation) = hf.string(field)? else { continue };

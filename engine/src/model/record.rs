@@ -144,7 +144,7 @@ impl<'a> Recorder<'a> {
             context,
             batch: PREFILL_TOKENS_MAX,
             remembers: true,
-            program: Program::default(),
+            program: Program { code: catalog.quantization.code, ..Program::default() },
             weights: Weights::new(catalog, config),
             commands: Vec::new(),
             ropes: Vec::new(),

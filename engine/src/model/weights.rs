@@ -161,6 +161,7 @@ impl<'a> Weights<'a> {
         check_shape(info, &[fused.rows.into(), columns])?;
         let id = program.declare(&name, TensorKind::Weight(info.format), rows, columns);
         let first_row = u64::from(fused.first_row);
+        check_strips(info, first_row..first_row + rows, 0)?;
         let component = Component { name, rows: first_row..first_row + rows, first_row: 0 };
         self.loads.push(WeightLoad { id, components: vec![component] });
         Ok(id)
@@ -204,6 +205,7 @@ impl<'a> Weights<'a> {
                 let format = format!("{}, unlike the experts before it", info.format);
                 return Err(Error::UnsupportedFormat { tensor: name, format });
             }
+            check_strips(info, first..first + rows, expert * rows)?;
             components.push(Component { name, rows: first..first + rows, first_row: expert * rows });
         }
         let Some(format) = format else { return Err(Error::config("num_experts", "is 0")) };
@@ -305,6 +307,17 @@ impl<'a> Weights<'a> {
         check_shape(info, &[u64::from(rope.rotary / 2)])?;
         Ok(Some(name.to_owned()))
     }
+}
+
+/// Rows that stand in strips can only be taken as whole strips, and only put where a strip begins.
+fn check_strips(info: &TensorInfo, rows: Range<u64>, at: u64) -> Result<()> {
+    let strip = info.format.strip_rows();
+    if info.bytes_of_rows(&rows).is_some() && at.is_multiple_of(strip) {
+        return Ok(());
+    }
+    let format =
+        format!("{}, whose rows stand in strips of {strip}: {rows:?} of them are no whole strips", info.format);
+    Err(Error::UnsupportedFormat { tensor: info.name.clone(), format })
 }
 
 fn check_shape(info: &TensorInfo, expected: &[u64]) -> Result<()> {

@@ -141,7 +141,7 @@ impl<'a> Stackable<'a> {
         let bytes = decls().map(super::TensorDecl::bytes).sum();
         let elements = decls().map(super::TensorDecl::elements).sum();
         matches!(first.kind, TensorKind::Weight(_))
-            && decls().all(|decl| same(decl.kind, decl.columns) && decl.rows.is_multiple_of(4))
+            && decls().all(|decl| same(decl.kind, decl.columns) && decl.rows.is_multiple_of(decl.kind.rows_together()))
             && matrices.iter().all(|id| self.uses.get(id) == Some(&(true, 1)))
             && (self.fits)(bytes, elements)
     }

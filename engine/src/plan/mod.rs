@@ -14,6 +14,7 @@ use crate::{
         AddBias, AddRows, AddScaled, Attention, Choose, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm,
         Matmul, Matvec, Mix, Operands, Peaks, RmsNorm, Rope, Route, Scale, Shortlist, shader::Kernel,
     },
+    quant::trellis::Code,
     tensor::{Format, TensorId},
 };
 
@@ -28,6 +29,16 @@ pub enum TensorKind {
     Scratch,
     /// U32: the token numbers of the step.
     Tokens,
+}
+
+impl TensorKind {
+    /// Matrices of so many rows, or a multiple, can lie one below the other: the rows end on a whole word and strip.
+    pub fn rows_together(self) -> u64 {
+        match self {
+            Self::Weight(format) => format.strip_rows().max(4),
+            _ => 4,
+        }
+    }
 }
 
 /// A tensor of a program.
@@ -52,7 +63,7 @@ impl TensorDecl {
     /// Bytes that it takes as stored; on a device a little padding may be added.
     pub fn bytes(&self) -> u64 {
         match self.kind {
-            TensorKind::Weight(format) => format.row_bytes(self.columns).unwrap_or(0) * self.rows,
+            TensorKind::Weight(format) => format.rows_bytes(self.rows, self.columns).unwrap_or(0),
             TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => self.elements() * 4,
         }
     }
@@ -65,6 +76,8 @@ pub struct Program {
     pub tensors: Vec<TensorDecl>,
     /// What can be run.
     pub plans: Vec<Plan>,
+    /// How the windows of all its trellis weights are read.
+    pub code: Code,
 }
 
 /// A list of commands for batches of up to `tokens_max` tokens.

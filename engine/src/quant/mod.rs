@@ -55,6 +55,7 @@ pub(crate) mod q5_k;
 pub(crate) mod q6_k;
 mod q8_0;
 mod repack;
+pub mod rotation;
 pub(crate) mod tq1_0;
 pub(crate) mod tq2_0;
 pub mod trellis;

@@ -1,6 +1,6 @@
 //! From the layout of a file to the one that shaders read: arrays of u32, scales apart.
 
-use super::{grids, q4_0};
+use super::{grids, q4_0, trellis};
 use crate::tensor::Format;
 
 /// Rows as they lie in two sections of a GPU's buffer.
@@ -61,7 +61,7 @@ impl GpuLayout {
 /// Repacks stored rows of `columns` elements; the rows follow each other without padding.
 ///
 /// Of each block the scales go to one section and the rest, as it is stored, to the other; the elements of a format
-/// without blocks have no scales. Only Q4_0 is reordered: nibble `i` of its four little-endian words, counted from the
+/// without blocks have no scales. The tiles of strips go to the one, the scales of their rows to the other. Only Q4_0 is reordered: nibble `i` of its four little-endian words, counted from the
 /// lowest, is element `i`, so that a word holds eight that follow each other.
 ///
 /// # Panics
@@ -73,6 +73,12 @@ pub fn repack(format: Format, columns: usize, stored_rows: &[u8]) -> GpuRows {
         "{} bytes are no whole rows of {columns} elements in {format}",
         stored_rows.len()
     );
+    if let Some(bits) = format.trellis_bits() {
+        let strips = stored_rows.chunks_exact(trellis::strip_bytes(bits, columns));
+        let (scales, quants): (Vec<&[u8]>, Vec<&[u8]>) =
+            strips.map(|strip| strip.split_at(trellis::SCALES_BYTES)).unzip();
+        return GpuRows { quants: quants.concat(), scales: scales.concat() };
+    }
     let layout = GpuLayout::of(format);
     if layout.scale_bytes() == 0 {
         return GpuRows { quants: stored_rows.to_vec(), scales: Vec::new() };

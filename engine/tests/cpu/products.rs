@@ -2,7 +2,7 @@
 
 use hearth_engine::{
     kernel::{Matmul, Matrix, Matvec},
-    quant,
+    quant::{self, trellis::Code},
 };
 
 use super::*;
@@ -24,7 +24,13 @@ impl Weights {
     }
 
     fn matrix(&self) -> Matrix<'_> {
-        Matrix { format: self.format, columns: self.columns, bytes: &self.bytes }
+        Matrix {
+            format: self.format,
+            rows: self.numbers.len() / self.columns,
+            columns: self.columns,
+            bytes: &self.bytes,
+            code: Code::default(),
+        }
     }
 
     /// The products with one vector in float64, and the sums of their terms' magnitudes.

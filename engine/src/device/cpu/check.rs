@@ -24,11 +24,12 @@ pub struct Limits {
 /// The limits of each plan, if the whole program is sound.
 pub fn check(program: &Program) -> Result<Vec<Limits>> {
     for decl in &program.tensors {
-        let row_bytes = match decl.kind {
-            TensorKind::Weight(format) => format.row_bytes(decl.columns),
-            TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => decl.columns.checked_mul(4),
+        let bytes = match decl.kind {
+            TensorKind::Weight(format) => format.rows_bytes(decl.rows, decl.columns),
+            TensorKind::State | TensorKind::Scratch | TensorKind::Tokens => {
+                decl.columns.checked_mul(4).and_then(|bytes| bytes.checked_mul(decl.rows))
+            }
         };
-        let bytes = row_bytes.and_then(|bytes| bytes.checked_mul(decl.rows));
         if bytes.is_none() || decl.columns == 0 {
             let (label, rows, columns) = (&decl.label, decl.rows, decl.columns);
             return Err(fault(format!("{label}: ({rows}, {columns}) is no shape for {:?}", decl.kind)));

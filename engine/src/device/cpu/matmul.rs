@@ -28,7 +28,7 @@ pub fn matmul(
     out: &mut [f32],
     accumulate: bool,
 ) {
-    let (tokens, rows) = (x.len() / weights.columns, weights.rows());
+    let (tokens, rows) = (x.len() / weights.columns, weights.rows);
     let parts = parts::count(workers, x.len() * rows, PART_PRODUCTS);
     let row_parts = parts.min(rows.div_ceil(BLOCK));
     let token_parts = (parts / row_parts).clamp(1, tokens.div_ceil(BLOCK));
@@ -39,9 +39,8 @@ pub fn matmul(
         let x = &x[nth * part_tokens * weights.columns..][..out.len() / rows * weights.columns];
         let first = pieces.len();
         pieces.extend((0..rows).step_by(part_rows).map(|first_row| {
-            let bytes = &weights.bytes[first_row * weights.row_bytes()..];
-            let bytes = &bytes[..bytes.len().min(part_rows * weights.row_bytes())];
-            Piece { x, weights: Matrix { bytes, ..weights }, out: Vec::new(), accumulate }
+            let weights = weights.part(first_row, part_rows.min(rows - first_row));
+            Piece { x, weights, out: Vec::new(), accumulate }
         }));
         for out in out.chunks_exact_mut(rows) {
             for (piece, out) in pieces[first..].iter_mut().zip(out.chunks_mut(part_rows)) {
@@ -66,7 +65,7 @@ struct Piece<'a> {
 impl Task for Piece<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        if self.out.len() <= FEW_TOKENS {
+        if self.out.len() <= FEW_TOKENS && self.weights.format.trellis_bits().is_none() {
             with_format!(self.weights.format, W => self.multiply_rows::<S, W>(simd));
         } else {
             self.multiply_panels(simd);
@@ -78,7 +77,7 @@ impl Piece<'_> {
     #[inline(always)]
     fn multiply_rows<S: Simd, W: Stored>(&mut self, simd: S) {
         let columns = self.weights.columns;
-        for row in 0..self.weights.rows() {
+        for row in 0..self.weights.rows {
             for (out, x) in self.out.iter_mut().zip(self.x.chunks_exact(columns)) {
                 let product = dot1::<S, W>(simd, self.weights.row(row), x);
                 out[row] = if self.accumulate { out[row] + product } else { product };
@@ -95,7 +94,7 @@ impl Piece<'_> {
         for first_column in (0..columns).step_by(panel_columns) {
             let panel = &mut panel[..panel_columns.min(columns - first_column)];
             let accumulate = self.accumulate || first_column > 0;
-            for first_row in (0..self.weights.rows()).step_by(BLOCK) {
+            for first_row in (0..self.weights.rows).step_by(BLOCK) {
                 panel::fill(simd, self.weights, first_row, first_column, panel);
                 let mut tile = Tile { first_row, first_column, token: 0, accumulate };
                 by_tiles!(S, self.out.len() - tile.token, TOKENS => {

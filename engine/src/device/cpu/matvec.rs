@@ -3,6 +3,7 @@
 use super::{
     SimdLevel, Workers,
     dot::{dot1, dot4},
+    matmul::matmul,
     parts,
     simd::{Simd, Task},
     stored::{Stored, with_format},
@@ -24,15 +25,16 @@ pub fn matvec(
     out: &mut [f32],
     accumulate: bool,
 ) {
-    let parts = parts::count(workers, weights.bytes.len(), PART_BYTES);
     let columns = weights.columns;
+    if weights.format.trellis_bits().is_some() {
+        return matmul(workers, level, &x[..columns], weights, out, accumulate);
+    }
+    let parts = parts::count(workers, weights.bytes.len(), PART_BYTES);
     // Whole groups of rows, so that only the last part has some left over.
-    let rows = weights.rows().div_ceil(parts).next_multiple_of(ROWS);
-    let pieces = out[..weights.rows()].chunks_mut(rows).enumerate().collect();
+    let rows = weights.rows.div_ceil(parts).next_multiple_of(ROWS);
+    let pieces = out[..weights.rows].chunks_mut(rows).enumerate().collect();
     parts::each(workers, pieces, |(nth, out): (usize, &mut [f32])| {
-        let start = nth * rows * weights.row_bytes();
-        let bytes = &weights.bytes[start..start + out.len() * weights.row_bytes()];
-        level.run(Rows { x: &x[..columns], weights: Matrix { bytes, ..weights }, out, accumulate });
+        level.run(Rows { x: &x[..columns], weights: weights.part(nth * rows, out.len()), out, accumulate });
     });
 }
 

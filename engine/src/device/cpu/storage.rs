@@ -15,6 +15,7 @@ use crate::{
     Error, Result,
     kernel::Matrix,
     plan::{Program, Slots, TensorKind},
+    quant::trellis::Code,
     tensor::{Format, TensorId},
 };
 
@@ -22,7 +23,7 @@ use crate::{
 #[derive(Clone, Copy)]
 enum Place {
     /// In `weights`.
-    Weight { span: Span, format: Format, columns: usize },
+    Weight { span: Span, format: Format, columns: usize, rows: usize },
     /// The same, with its rows interleaved.
     Groups { span: Span, format: Format, columns: usize, rows: usize },
     /// At the start of a buffer in `floats`, which scratch tensors share.
@@ -41,18 +42,20 @@ pub struct Storage {
     pub ids: Vec<u32>,
     /// Memory for activations of eight bits: as much as any product of the program needs.
     x_parts: Vec<XPart>,
+    /// How the windows of trellis weights are read.
+    code: Code,
 }
 
 impl Storage {
     /// Allocates everything, as zeros.
     pub fn new(workers: &dyn Workers, program: &Program, activations: Activations) -> Result<Self> {
-        let mut storage = Self::default();
+        let mut storage = Self { code: program.code, ..Self::default() };
         let int8 = activations == Activations::Int8;
         let interleaved = |id, format| int8 && can_interleave(program, id, format);
         let mut sizes = Vec::new();
         for (index, decl) in program.tensors.iter().enumerate() {
             if let TensorKind::Weight(format) = decl.kind {
-                let unit = if interleaved(TensorId(index as u32), format) { ROWS as u64 } else { 1 };
+                let unit = if interleaved(TensorId(index as u32), format) { ROWS as u64 } else { format.strip_rows() };
                 let rows = decl.rows.checked_next_multiple_of(unit).unwrap_or(u64::MAX);
                 sizes.push(format.row_bytes(decl.columns).unwrap_or(u64::MAX).saturating_mul(rows));
             }
@@ -71,7 +74,7 @@ impl Storage {
                     if interleaved(TensorId(id as u32), format) {
                         Place::Groups { span, format, columns, rows }
                     } else {
-                        Place::Weight { span, format, columns }
+                        Place::Weight { span, format, columns, rows }
                     }
                 }
                 TensorKind::State => storage.add_floats(workers, &decl.label, decl.elements(), decl.elements())?,
@@ -105,14 +108,17 @@ impl Storage {
 
     /// Fills some rows of a weight.
     pub fn upload(&mut self, program: &Program, id: TensorId, rows: Range<u64>, bytes: &[u8]) -> Result<()> {
-        let (span, format, columns, interleaved) = match self.places.get(id.0 as usize) {
-            Some(&Place::Weight { span, format, columns }) => (span, format, columns, false),
-            Some(&Place::Groups { span, format, columns, .. }) => (span, format, columns, true),
+        let (span, format, interleaved) = match self.places.get(id.0 as usize) {
+            Some(&Place::Weight { span, format, .. }) => (span, format, false),
+            Some(&Place::Groups { span, format, .. }) => (span, format, true),
             _ => return Err(fault(format!("tensor {} is not a weight", id.0))),
         };
         let decl = program.tensor(id);
-        let row_bytes = columns / format.block_elements() * format.block_bytes();
-        let count = rows.end.checked_sub(rows.start).filter(|_| rows.end <= decl.rows);
+        let row_bytes = format.row_bytes(decl.columns).unwrap_or(0) as usize;
+        let strip = format.strip_rows();
+        let is_whole = rows.start.is_multiple_of(strip) && (rows.end.is_multiple_of(strip) || rows.end == decl.rows);
+        let end = rows.end.checked_next_multiple_of(strip).filter(|_| rows.end <= decl.rows && is_whole);
+        let count = end.and_then(|end| end.checked_sub(rows.start));
         if count.and_then(|count| count.checked_mul(row_bytes as u64)) != Some(bytes.len() as u64) {
             let (rows_declared, length) = (decl.rows, bytes.len());
             return Err(fault(format!(
@@ -170,8 +176,10 @@ impl Storage {
     /// A weight of a checked program whose rows lie as they are stored.
     pub fn matrix(&self, id: TensorId) -> Matrix<'_> {
         match self.places[id.0 as usize] {
-            Place::Weight { span, format, columns } => Matrix { format, columns, bytes: self.weights.bytes(span) },
-            _ => Matrix { format: Format::F32, columns: 1, bytes: &[] },
+            Place::Weight { span, format, columns, rows } => {
+                Matrix { format, rows, columns, bytes: self.weights.bytes(span), code: self.code }
+            }
+            _ => Matrix { format: Format::F32, rows: 0, columns: 1, bytes: &[], code: self.code },
         }
     }
 

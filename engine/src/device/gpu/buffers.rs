@@ -145,13 +145,21 @@ impl Buffers {
             return Err(Error::invalid("tensor", format!("%{} is not a weight of this program", id.0)));
         };
         let row_bytes = format.row_bytes(*columns).unwrap_or(0);
-        let count = rows.end.saturating_sub(rows.start);
-        if rows.end > *all_rows || !rows.start.is_multiple_of(UPLOAD_ROWS) || bytes.len() as u64 != count * row_bytes {
+        // The last strip comes with the rows that fill it up.
+        let strip = format.strip_rows();
+        let is_whole = rows.end.is_multiple_of(strip) || rows.end == *all_rows;
+        let end_stored = rows.end.saturating_add(strip - 1) / strip * strip;
+        let count = end_stored.saturating_sub(rows.start);
+        if !is_whole
+            || rows.end > *all_rows
+            || !rows.start.is_multiple_of(UPLOAD_ROWS)
+            || bytes.len() as u64 != count * row_bytes
+        {
             return Err(Error::invalid("rows", format!("{rows:?} with {} bytes do not fit %{}", bytes.len(), id.0)));
         }
         for part in parts {
             let start = rows.start.max(part.first_row);
-            let end = rows.end.min(part.first_row + part.rows);
+            let end = end_stored.min(part.first_row + part.rows.next_multiple_of(strip));
             if start >= end {
                 continue;
             }
@@ -203,7 +211,7 @@ impl RowLayout {
         Self {
             table: layout.table,
             quants_bytes: blocks * layout.quant_bytes as u64,
-            scales_bytes: blocks * layout.scale_bytes() as u64,
+            scales_bytes: blocks * layout.scale_bytes() as u64 + format.row_scale_bytes(),
         }
     }
 
@@ -229,8 +237,9 @@ fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding
     let mut first_row = 0;
     while first_row < tensor.rows {
         let rows = rows_max.min(tensor.rows - first_row);
-        let scales_at = (layout.table_bytes() + layout.quants_bytes * rows).next_multiple_of(4);
-        let bytes = scales_at + (layout.scales_bytes * rows).next_multiple_of(4);
+        let stored_rows = rows.next_multiple_of(format.strip_rows());
+        let scales_at = (layout.table_bytes() + layout.quants_bytes * stored_rows).next_multiple_of(4);
+        let bytes = scales_at + (layout.scales_bytes * stored_rows).next_multiple_of(4);
         let buffer = storage(device, &tensor.label, bytes);
         parts.push(Part { buffer, first_row, rows, scales_word: (scales_at / 4) as u32, base_row: 0 });
         first_row += rows;

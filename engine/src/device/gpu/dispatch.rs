@@ -10,6 +10,7 @@ use super::{
 use crate::{
     kernel::{Attend, Matmul, Matvec, Reading, Step, Variant, shader},
     plan::{Command, Program, TensorKind},
+    quant::trellis::Code,
     tensor::{Format, TensorId},
 };
 
@@ -90,6 +91,16 @@ pub struct Sketch {
 }
 
 impl Sketch {
+    /// Its override constants, with those of the program's trellis if it reads one.
+    pub fn with_code(self, code: Code) -> Self {
+        if code == Code::default() || self.format.is_none_or(|format| format.trellis_bits().is_none()) {
+            return self;
+        }
+        let mut constants = self.constants;
+        constants.extend([("WINDOW_MASK", code.window_mask()), ("CODE_MASK", code.codebook.mask())]);
+        Self { constants, ..self }
+    }
+
     /// Which permutation of its shader it wants.
     pub fn variant(&self, pipelines: &Pipelines) -> Variant {
         pipelines.variant(self.kernel, self.format, self.reading)

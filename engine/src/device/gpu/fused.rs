@@ -5,6 +5,7 @@ use bytemuck::bytes_of;
 use super::{
     buffers::{self, Part},
     dispatch::{Bench, Size, Sketch},
+    strips,
     tuning::Tuning,
 };
 use crate::{
@@ -49,6 +50,10 @@ pub fn of_matvec(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, matvec: &Fuse
     let is_stack = matvec.matrices.len() > 1;
     let sketch = |part: &Part| {
         let rows = if is_stack { matvec.rows() } else { part.rows as u32 };
+        let (params, storage) = (matvec_params(matvec, part, rows), matvec_storage(bench, spare, matvec, part));
+        if let Some(strips) = strips::sketch(bench, tuning, matvec, params, &storage) {
+            return strips;
+        }
         Sketch {
             kernel: Kernel::FusedMatvec,
             format: bench.format(first.weights),
@@ -59,8 +64,8 @@ pub fn of_matvec(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, matvec: &Fuse
                 ("BIASES", matvec.biases()),
                 ("EPILOGUE", matvec.epilogue.number()),
             ],
-            params: bytes_of(&matvec_params(matvec, part, rows)).to_vec(),
-            storage: matvec_storage(bench, spare, matvec, part),
+            params: bytes_of(&params).to_vec(),
+            storage,
             size: Size::Fixed(matvec.groups(rows)),
         }
     };

@@ -14,6 +14,7 @@ mod pipelines;
 mod profile;
 mod readback;
 mod replay;
+mod strips;
 mod tuning;
 
 pub use bandwidth::MemoryProbe;

@@ -193,7 +193,8 @@ fn sketches(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, mut batch: Batch<'
         Fused::Attend(attend) => fused::of_attend(bench, spare, tuning, attend),
         Fused::NormAdd(add) => vec![fused::of_norm_add(bench, add)],
     };
-    blocks.iter().flat_map(|block| &block.fused).flat_map(of_fused).collect()
+    let sketches = blocks.iter().flat_map(|block| &block.fused).flat_map(of_fused);
+    sketches.map(|sketch| sketch.with_code(bench.program.code)).collect()
 }
 
 fn bind(

@@ -20,6 +20,10 @@ pub struct Tuning {
     wide_columns_min: u32,
     /// Whether products are those of integers where a format has them.
     int8: bool,
+    /// Whether bytes may be summed up by products of packed ones.
+    packed: bool,
+    /// Threads of a workgroup of a product with strips, of rows that are long enough for so many.
+    strips_threads: u32,
     /// Threads of a workgroup of attention.
     pub attend_threads: u32,
     /// So many keys are worth a piece of attention of their own; with fewer the second dispatch costs more than it saves.
@@ -37,6 +41,8 @@ impl Tuning {
         matvec_long_columns: 2048,
         wide_columns_min: 1024,
         int8: false,
+        packed: false,
+        strips_threads: 256,
         attend_threads: 128,
         split_keys: 128,
         splits_max: SPLITS_MAX,
@@ -47,7 +53,8 @@ impl Tuning {
     pub fn of(options: &GpuOptions, subgroups: bool) -> Self {
         // Natively wgpu itself understands them.
         let has_int8 = cfg!(not(target_arch = "wasm32")) || options.page.has(page::PACKED_PRODUCTS);
-        let mut tuning = Self { int8: options.int8 && has_int8, ..Self::DEFAULT };
+        let packed = has_int8 && options.wide != Some(false);
+        let mut tuning = Self { int8: options.int8 && has_int8, packed, ..Self::DEFAULT };
         // A ladder needs as much shared memory as there are threads.
         if subgroups {
             tuning.attend_threads = 256;
@@ -59,6 +66,7 @@ impl Tuning {
         }
         if let Some(threads) = options.matvec_threads {
             (tuning.matvec_threads, tuning.matvec_long_columns) = (threads.next_power_of_two().clamp(32, 128), 0);
+            tuning.strips_threads = threads.next_power_of_two().clamp(32, 256);
         }
         if let Some(splits) = options.attention_splits {
             (tuning.split_keys, tuning.splits_max) = (1, splits.clamp(1, SPLITS_MAX));
@@ -84,6 +92,20 @@ impl Tuning {
         } else {
             Reading::Narrow
         }
+    }
+
+    /// How products with strips sum up bytes.
+    pub fn strips_reading(&self) -> Reading {
+        match (self.int8, self.packed) {
+            (true, _) => Reading::Int8,
+            (_, true) => Reading::Wide,
+            _ => Reading::Narrow,
+        }
+    }
+
+    /// Threads of a workgroup of a product with strips of so many columns, of which each reads four at a time.
+    pub fn strips_threads(&self, columns: u32) -> u32 {
+        (columns / 8).next_power_of_two().clamp(32, self.strips_threads)
     }
 
     /// Threads of a workgroup of a product of rows of so many columns.

@@ -70,7 +70,14 @@ fn add_part(catalog: &mut Catalog, source: Rc<dyn ByteSource>, header: Header) -
                 // How long a block of a format that is not known may be, only the next tensor's place tells.
                 let next = starts.get(starts.partition_point(|start| *start <= offset)).copied();
                 let len_bytes = next.unwrap_or(offset).saturating_sub(offset);
-                catalog.unsupported.push(UnsupportedTensor { name, shape, format, source: index, len_bytes });
+                catalog.unsupported.push(UnsupportedTensor {
+                    name,
+                    shape,
+                    format,
+                    source: index,
+                    offset_bytes: 0,
+                    len_bytes,
+                });
             }
             Err(error) => return Err(error),
         }

@@ -23,6 +23,6 @@ mod strip;
 
 pub use code::{Code, Codebook, MULTIPLIER, WINDOW_BITS};
 pub use strip::{
-    SCALES_BYTES, STRIP_ROWS, TILE_COLUMNS, TILE_WEIGHTS, decode_rows, decode_strip, decode_tile, row_scales,
-    strip_bytes, tile_bytes, windows,
+    SCALES_BYTES, STRIP_ROWS, TILE_COLUMNS, TILE_WEIGHTS, decode_rows, decode_strip, decode_strip_row, decode_tile,
+    row_scales, strip_bytes, tile_bytes, windows,
 };

@@ -29,11 +29,15 @@ pub const fn strip_bytes(bits: u32, columns: usize) -> usize {
 pub fn windows(bits: u32, tile: &[u8]) -> [u16; TILE_WEIGHTS] {
     let ring_bytes = tile_bytes(bits);
     assert_eq!(tile.len(), ring_bytes, "a tile of {bits} bits a weight");
-    std::array::from_fn(|at| {
-        let bit = at * bits as usize;
-        let byte = |next: usize| u32::from(tile[(bit / 8 + next) % ring_bytes]) << (8 * next);
-        ((byte(0) | byte(1) | byte(2)) >> (bit % 8)) as u16
-    })
+    std::array::from_fn(|at| window(bits, tile, at))
+}
+
+/// The window of one weight.
+#[inline(always)]
+fn window(bits: u32, tile: &[u8], at: usize) -> u16 {
+    let bit = at * bits as usize;
+    let byte = |next: usize| u32::from(tile[(bit / 8 + next) % tile.len()]) << (8 * next);
+    ((byte(0) | byte(1) | byte(2)) >> (bit % 8)) as u16
 }
 
 /// The numbers of a tile, not yet scaled, in the order of its weights.
@@ -63,6 +67,16 @@ pub fn decode_strip(bits: u32, code: Code, strip: &[u8], out: &mut [f32]) {
         for (at, number) in decode_tile(bits, code, tile).into_iter().enumerate() {
             let (column, row) = (tile_at * TILE_COLUMNS + at / STRIP_ROWS, at % STRIP_ROWS);
             out[row * columns + column] = scales[row] * f32::from(number);
+        }
+    }
+}
+
+/// One row of a strip.
+pub fn decode_strip_row(bits: u32, code: Code, strip: &[u8], row: usize, out: &mut [f32]) {
+    let scale = row_scales(strip)[row] * code.codebook.unit();
+    for (tile, out) in strip[SCALES_BYTES..].chunks_exact(tile_bytes(bits)).zip(out.chunks_mut(TILE_COLUMNS)) {
+        for (column, out) in out.iter_mut().enumerate() {
+            *out = scale * code.number(window(bits, tile, column * STRIP_ROWS + row)) as f32;
         }
     }
 }

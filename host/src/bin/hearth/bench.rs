@@ -35,9 +35,10 @@ impl FromStr for Lengths {
 
 /// A format by its name, in letters of either kind.
 pub fn format(name: &str) -> Result<Format, String> {
-    let known = Format::ALL.map(Format::name).join(", ");
-    let found = Format::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name));
-    found.ok_or_else(|| format!("it must be one of {known}"))
+    Format::from_name(name).ok_or_else(|| {
+        let known: Vec<&str> = Format::ALL.into_iter().chain(Format::TRELLIS).map(Format::name).collect();
+        format!("it must be one of {}", known.join(", "))
+    })
 }
 
 impl From<Shape> for protocol::BenchShape {

@@ -8,6 +8,7 @@ use crate::{
         simd::{BLOCK, Simd},
     },
     kernel::Matrix,
+    quant::trellis::Code,
     tensor::Format,
 };
 
@@ -46,7 +47,13 @@ pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: &[f32
         if index >= end {
             continue;
         }
-        let matrix = Matrix { format: Format::F32, columns: head_dim, bytes: bytemuck::cast_slice(keys) };
+        let matrix = Matrix {
+            format: Format::F32,
+            rows: keys.len() / head_dim,
+            columns: head_dim,
+            bytes: bytemuck::cast_slice(keys),
+            code: Code::default(),
+        };
         for (half, panel) in key_panels.chunks_exact_mut(head_dim).enumerate().take(count.div_ceil(BLOCK)) {
             panel::fill(simd, matrix, half * BLOCK, 0, panel);
         }
