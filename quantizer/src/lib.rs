@@ -2,6 +2,7 @@
 //!
 //! Pure, as the engine is: threads, files, progress and the wish to stop come from the host.
 
+pub mod allocation;
 pub mod linear;
 pub mod model;
 mod options;

@@ -52,6 +52,11 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// Whether a rule names it.
+    pub fn has_rule_for(&self, tensor: &str) -> bool {
+        self.rules.iter().any(|rule| matches(&rule.tensors, tensor))
+    }
+
     /// Bits of the trellis for a tensor; None leaves it as it is.
     pub fn bits_of(&self, tensor: &str, is_table: bool) -> Result<Option<u32>> {
         let rule = self.rules.iter().find(|rule| matches(&rule.tensors, tensor));

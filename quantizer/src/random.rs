@@ -28,9 +28,4 @@ impl Random {
         let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
-
-    /// 1 or -1.
-    pub fn sign(&mut self) -> f32 {
-        if self.bits() >> 63 == 0 { 1.0 } else { -1.0 }
-    }
 }

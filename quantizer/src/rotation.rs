@@ -1,10 +1,7 @@
-//! Rotations that spread what stands out in a few columns over all of them, so that weights look Gaussian (QuIP#,
-//! Tseng et al. 2024, section 3; QuaRot, Ashkboos et al. 2024).
-//!
-//! A rotation is random signs and then an orthonormal Hadamard matrix, in blocks of a power of two. Element `i` of the
-//! width has the sign of the highest bit of the `i`-th number of SplitMix64: 0 is +1 and 1 is -1.
+//! The engine's rotations, for vectors and for the matrices between them: they spread what stands out in a few columns
+//! over all of them, so that weights look Gaussian (QuIP#, Tseng et al. 2024, section 3).
 
-use crate::random::Random;
+use hearth_engine::quant::rotation::{block_of, hadamard, signs};
 
 /// A rotation of vectors of some width.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +14,7 @@ pub struct Rotation {
 impl Rotation {
     /// Signs of that seed, and blocks of the greatest power of two that divides the width.
     pub fn signed(width: usize, seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        Self { block: power_of_two_in(width), signs: Some((0..width).map(|_| random.sign()).collect()) }
+        Self { block: power_of_two_in(width), signs: Some(signs(seed, width)) }
     }
 
     /// No signs, and blocks of so many, a power of two.
@@ -74,30 +70,13 @@ impl Rotation {
 
 /// The greatest power of two that divides it.
 pub fn power_of_two_in(width: usize) -> usize {
-    if width == 0 { 1 } else { 1 << width.trailing_zeros() }
-}
-
-/// The fast Walsh-Hadamard transform of each block, orthonormal.
-fn hadamard(x: &mut [f32], block: usize) {
-    let factor = 1.0 / (block as f32).sqrt();
-    for x in x.chunks_exact_mut(block) {
-        let mut half = 1;
-        while half < block {
-            for pair in x.chunks_exact_mut(2 * half) {
-                let (low, high) = pair.split_at_mut(half);
-                for (low, high) in low.iter_mut().zip(high) {
-                    (*low, *high) = (*low + *high, *low - *high);
-                }
-            }
-            half *= 2;
-        }
-        x.iter_mut().for_each(|x| *x *= factor);
-    }
+    block_of(u32::try_from(width).unwrap_or(0)) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::random::Random;
 
     fn vector(width: usize) -> Vec<f32> {
         let mut random = Random::new(3);

@@ -63,9 +63,10 @@ fn opened(is_tied: bool) -> OpenedModel {
             (0..shape.iter().product()).map(value).flat_map(f32::to_le_bytes).collect()
         })
         .collect();
-    let views = tensors.iter().zip(&values).map(|((name, shape), values)| {
-        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), values).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .zip(&values)
+        .map(|((name, shape), values)| (name.clone(), TensorView::new(Dtype::F32, shape.clone(), values).unwrap()));
     let folder = MemoryFolder::new("a small model")
         .with("config.json", CONFIG.replace("TIED", &is_tied.to_string()))
         .with("tokenizer.json", "{}")
@@ -185,7 +186,13 @@ fn what_is_said_of_a_model_is_true() {
         let tensors = SafeTensors::deserialize(file).unwrap();
         let tensor = tensors.tensor(name).unwrap();
         let [rows, columns] = [0, 1].map(|side| entry["shape"][side].as_u64().unwrap() as usize);
-        let bits = if name.contains("v_proj") { 4 } else if name.contains("embed") { 4 } else { 2 };
+        let bits = if name.contains("v_proj") {
+            4
+        } else if name.contains("embed") {
+            4
+        } else {
+            2
+        };
         assert_eq!(entry["format"], format!("TRELLIS{bits}"), "{name}");
         assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::U8, &[rows.div_ceil(16), 32 + 2 * bits * columns][..]));
         bytes += if name.contains("embed") { 0 } else { tensor.data().len() };

@@ -13,6 +13,10 @@ pub struct Feedback {
     columns: usize,
     /// By block of columns: L's rows behind the block, 16 numbers each, one block behind the other.
     blocks: Vec<Vec<f32>>,
+    /// The blocks on the diagonal, of single columns' feedback.
+    corners: Vec<[f32; TILE_COLUMNS * TILE_COLUMNS]>,
+    /// What an error in a column costs when all behind it is made good.
+    worth: Vec<f32>,
 }
 
 impl Feedback {
@@ -26,12 +30,48 @@ impl Feedback {
                 *out = of_block(&lower, n, block * TILE_COLUMNS);
             }
         });
-        Self { columns: n, blocks }
+        Self { columns: n, blocks, corners: Vec::new(), worth: Vec::new() }
+    }
+
+    /// The same for columns that are rounded one by one.
+    pub fn of_columns(workers: &dyn Workers, hessian: &Hessian, damping: f64) -> Self {
+        let n = hessian.columns();
+        let lower = hessian.cholesky(workers, damping);
+        let mut blocks = vec![Vec::new(); n / TILE_COLUMNS];
+        for_pieces(workers, &mut blocks, 1, &|block, out| {
+            if let Some(out) = out.first_mut() {
+                let first = block * TILE_COLUMNS;
+                let rows = lower.chunks_exact(n).skip(first + TILE_COLUMNS);
+                let columns = first..first + TILE_COLUMNS;
+                *out = rows.flat_map(|row| columns.clone().map(|at| (row[at] / lower[at * n + at]) as f32)).collect();
+            }
+        });
+        let corners = (0..n / TILE_COLUMNS).map(|block| {
+            std::array::from_fn(|at| {
+                let first = block * TILE_COLUMNS;
+                let (row, column) = (first + at / TILE_COLUMNS, first + at % TILE_COLUMNS);
+                (lower[row * n + column] / lower[column * n + column]) as f32
+            })
+        });
+        let worth = (0..n).map(|at| lower[at * n + at].powi(2) as f32).collect();
+        Self { columns: n, blocks, corners: corners.collect(), worth }
+    }
+
+    /// What an error in column `row` of a block adds to its column `column`, which is rounded after it; 0 where blocks
+    /// are rounded whole.
+    pub fn within(&self, block: usize, row: usize, column: usize) -> f32 {
+        self.corners.get(block).map_or(0.0, |corner| corner[row * TILE_COLUMNS + column])
+    }
+
+    /// What an error in a column costs when all behind it is made good; 1 where that is not known.
+    pub fn worth(&self, column: usize) -> f32 {
+        self.worth.get(column).copied().unwrap_or(1.0)
     }
 
     /// Without any: each column for itself.
     pub fn none(columns: usize) -> Self {
-        Self { columns, blocks: vec![Vec::new(); columns / TILE_COLUMNS] }
+        let blocks = vec![Vec::new(); columns / TILE_COLUMNS];
+        Self { columns, blocks, corners: Vec::new(), worth: Vec::new() }
     }
 
     /// Columns of the matrices that it is for.

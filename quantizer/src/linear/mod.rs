@@ -11,7 +11,9 @@ mod hessian;
 mod parallel;
 mod product;
 mod rounding;
+mod scalar;
 
 pub use feedback::Feedback;
 pub use hessian::Hessian;
 pub use rounding::{Rounded, Rounding, quantize};
+pub use scalar::quantize_q4_0;

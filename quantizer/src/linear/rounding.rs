@@ -18,8 +18,12 @@ use crate::trellis::{Scratch, Trellis};
 /// 6 bits. `cargo run --release -p hearth-quantizer --example gaussian` finds them.
 const FIRST_SCALES: [f32; 5] = [0.89, 0.94, 1.0, 1.03, 1.06];
 
-/// What is tried around it on some strips: what is made good for columns to the right makes rows longer.
-const TRIED: [f32; 5] = [0.9, 0.95, 1.0, 1.06, 1.12];
+/// What is tried around it on some strips, step by step while it gets better: what is made good for columns to the
+/// right makes rows longer, and rows that are not Gaussian need to reach further.
+const TRIED_RATIO: f32 = 1.06;
+
+/// How many steps at most.
+const TRIED_STEPS: i32 = 12;
 
 /// Strips on which that is tried.
 const TRIED_STRIPS: usize = 4;
@@ -47,6 +51,8 @@ pub struct Rounded {
     pub decoded: Vec<f32>,
     /// `tr(E H E^T)`, as a part of `tr(W H W^T)`.
     pub error: f64,
+    /// `tr(W H W^T)`.
+    pub whole: f64,
 }
 
 /// Rounds a matrix (rows, columns); None if it was cancelled. The columns must be a multiple of 16.
@@ -55,8 +61,8 @@ pub fn quantize(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32])
     let first = FIRST_SCALES[rounding.trellis.bits() as usize - 2];
     let factor = if rounding.tries_scales { best_factor(workers, rounding, weights, first)? } else { first };
     let (stored, decoded, errors) = round(workers, rounding, weights, columns, factor)?;
-    let error = errors.iter().map(|error| error[0]).sum::<f64>() / errors.iter().map(|error| error[1]).sum::<f64>();
-    Some(Rounded { stored, decoded, error })
+    let [error, whole] = [0, 1].map(|at| errors.iter().map(|error| error[at]).sum::<f64>());
+    Some(Rounded { stored, decoded, error: if whole > 0.0 { error / whole } else { 0.0 }, whole })
 }
 
 /// The factor of the rows' root mean squares that leaves the least error on some strips.
@@ -65,14 +71,24 @@ fn best_factor(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32], 
     let strips: Vec<&[f32]> = weights.chunks(STRIP_ROWS * columns).collect();
     let step = strips.len().div_ceil(TRIED_STRIPS).max(1);
     let sample: Vec<f32> = strips.into_iter().step_by(step).flatten().copied().collect();
-    let mut best = (f64::INFINITY, first);
-    for tried in TRIED {
-        let factor = first * tried;
+    let error_of = |factor: f32| -> Option<f64> {
         let (_, _, errors) = round(workers, rounding, &sample, columns, factor)?;
         // Each strip counts the same, however long its rows are.
-        let error: f64 = errors.iter().map(|[error, of]| if *of > 0.0 { error / of } else { 0.0 }).sum();
-        if error < best.0 {
+        Some(errors.iter().map(|[error, of]| if *of > 0.0 { error / of } else { 0.0 }).sum())
+    };
+    let mut best = (error_of(first)?, first);
+    for ratio in [TRIED_RATIO, 1.0 / TRIED_RATIO] {
+        let before = best.1;
+        for step in 1..=TRIED_STEPS {
+            let factor = first * ratio.powi(step);
+            let error = error_of(factor)?;
+            if error >= best.0 {
+                break;
+            }
             best = (error, factor);
+        }
+        if best.1 != before {
+            break;
         }
     }
     Some(best.1)
@@ -164,7 +180,7 @@ fn first_scale(row: &[f32], factor: f32) -> f32 {
 }
 
 /// The nearest F16 of finite value.
-fn to_f16(scale: f32) -> f32 {
+pub(super) fn to_f16(scale: f32) -> f32 {
     half::f16::from_f32(if scale.is_finite() { scale.clamp(-65504.0, 65504.0) } else { 0.0 }).to_f32()
 }
 
@@ -201,4 +217,16 @@ fn finish(
         numbers[range].iter_mut().for_each(|number| *number *= scale as f32);
     }
     Strip { stored, decoded: numbers, error }
+}
+
+/// `tr(E H E^T)` and `tr(W H W^T)` of some rows, E what `decoded` is off by.
+pub(super) fn divergence_of(hessian: &Hessian, rows: &[f32], decoded: &[f32]) -> [f64; 2] {
+    let columns = hessian.columns();
+    let apart: Vec<f32> = rows.iter().zip(decoded).map(|(weight, decoded)| weight - decoded).collect();
+    [apart.as_slice(), rows].map(|matrix| {
+        let mut moments = vec![0.0; matrix.len()];
+        let (shape, strides) = ([matrix.len() / columns, columns, columns], rows_of(columns));
+        product_f32(shape, 1.0, (matrix, strides), (hessian.sum(), strides), 0.0, (&mut moments, strides));
+        matrix.iter().zip(&moments).map(|(weight, moment)| f64::from(*weight) * f64::from(*moment)).sum()
+    })
 }

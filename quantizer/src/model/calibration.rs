@@ -144,7 +144,7 @@ impl Layers {
             tokens_max: self.tokens_max,
             commands: commands[..cut].to_vec(),
         });
-        Ok(Program { tensors: tensors.collect(), plans: plans.collect() })
+        Ok(Program { tensors: tensors.collect(), plans: plans.collect(), ..self.model.program.clone() })
     }
 
     /// Puts a layer on a device, without its matrices. Norms before a stage are all ones: what they multiply with is in
@@ -159,19 +159,13 @@ impl Layers {
             }
             let values = match init {
                 StateInit::Tensor { elements, .. } if folds && folded.contains(id) => {
-                    vec![1.0; (elements.end - elements.start) as usize]
+                    Some(vec![1.0; (elements.end - elements.start) as usize])
                 }
-                StateInit::Tensor { .. } => self.vector(catalog, *id).await?,
-                StateInit::RopeTable { rope, factors } => {
-                    let factors = match factors {
-                        Some(name) => Some(read(catalog, name, 0..1).await?),
-                        None => None,
-                    };
-                    rope.table(self.tokens_max, factors.as_deref())?
-                }
-                StateInit::Positions { .. } => continue,
+                _ => state_values(catalog, init, self.tokens_max).await?,
             };
-            device.write(*id, 0, &values)?;
+            if let Some(values) = values {
+                device.write(*id, 0, &values)?;
+            }
         }
         Ok(())
     }
@@ -179,13 +173,12 @@ impl Layers {
     /// The numbers of a state that is a vector of the catalog.
     pub async fn vector(&self, catalog: &Catalog, id: TensorId) -> Result<Vec<f32>> {
         let init = self.model.states.iter().find(|(state, _)| *state == id).map(|(_, init)| init);
-        let Some(StateInit::Tensor { name, elements, add_one }) = init else {
-            return Err(Error::DeviceFault { reason: format!("%{} is no vector", id.0) });
-        };
-        let whole = read(catalog, name, 0..1).await?;
-        let mut values = whole.get(elements.start as usize..elements.end as usize).unwrap_or_default().to_vec();
-        values.iter_mut().filter(|_| *add_one).for_each(|value| *value += 1.0);
-        Ok(values)
+        match init {
+            Some(init @ StateInit::Tensor { .. }) => {
+                Ok(state_values(catalog, init, self.tokens_max).await?.unwrap_or_default())
+            }
+            _ => Err(Error::DeviceFault { reason: format!("%{} is no vector", id.0) }),
+        }
     }
 
     /// Puts a product's matrix on the device; `whole` is the tensor of the catalog, (rows, columns).
@@ -214,6 +207,26 @@ impl Layers {
         device.write(self.stream, 0, stream)?;
         device.run(plan, Step { position: 0, tokens: tokens as u32 }, &vec![0; tokens])?;
         Ok(tokens as u64)
+    }
+}
+
+/// What a decoder's state begins with; None for those of encoders.
+pub async fn state_values(catalog: &Catalog, init: &StateInit, context_tokens: u32) -> Result<Option<Vec<f32>>> {
+    match init {
+        StateInit::Tensor { name, elements, add_one } => {
+            let whole = read(catalog, name, 0..1).await?;
+            let mut values = whole.get(elements.start as usize..elements.end as usize).unwrap_or_default().to_vec();
+            values.iter_mut().filter(|_| *add_one).for_each(|value| *value += 1.0);
+            Ok(Some(values))
+        }
+        StateInit::RopeTable { rope, factors } => {
+            let factors = match factors {
+                Some(name) => Some(read(catalog, name, 0..1).await?),
+                None => None,
+            };
+            rope.table(context_tokens, factors.as_deref()).map(Some)
+        }
+        StateInit::Positions { .. } => Ok(None),
     }
 }
 

@@ -2,8 +2,12 @@
 
 mod calibration;
 mod folding;
-mod parts;
+mod layer;
+mod part;
 mod pipeline;
 mod shards;
+mod survey;
+mod tables;
 
 pub use pipeline::{Report, TensorReport, quantize_model};
+pub use survey::allocate_bits;

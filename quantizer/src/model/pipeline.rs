@@ -180,7 +180,8 @@ impl<'a> Job<'a> {
             shape: [tensor.rows() as usize, tensor.columns() as usize],
             is_table,
             bytes: stored.bytes.len() as u64,
-            error,
+            // As a journal gives it back, to the last bit.
+            error: (error * 1e9).round() / 1e9,
         }
     }
 

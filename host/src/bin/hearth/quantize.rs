@@ -14,7 +14,7 @@ use clap::Args;
 use hearth_engine::{
     Error,
     device::{CpuDevice, Device, GpuDevice, GpuOptions, Workers},
-    file::open_model,
+    file::{OpenedModel, open_model},
     quant::trellis::{Code, Codebook},
     runtime::ModelLocation,
     text::{EncodeOptions, Tokenizer},
@@ -22,7 +22,7 @@ use hearth_engine::{
 use hearth_host::{ModelStore, physical_cores, worker_pool};
 use hearth_quantizer::{
     Host, Options, Progress, Recipe,
-    model::{Report, quantize_model},
+    model::{Report, allocate_bits, quantize_model},
 };
 
 use crate::{
@@ -38,9 +38,12 @@ pub struct Quantize {
     /// A model's folder in Hugging Face layout, or its name
     pub model: String,
     /// Bits for each weight of a linear layer
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=6), required_unless_present = "recipe")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=6), required_unless_present_any = ["recipe", "target_bpw"])]
     pub bits: Option<u32>,
-    /// A JSON file that says which tensors become what
+    /// Bits a weight of the linear layers together, scales included; each gets what it is worth, which is measured
+    #[arg(long, value_name = "B", conflicts_with = "bits")]
+    pub target_bpw: Option<f64>,
+    /// A JSON file that says which tensors become what; with --target-bpw its rules are kept
     #[arg(long, value_name = "FILE", conflicts_with = "bits")]
     pub recipe: Option<PathBuf>,
     /// A text like those that the model will be used for, in UTF-8
@@ -85,7 +88,13 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
     fs::create_dir_all(&args.out).map_err(|error| Stop::io(args.out.display().to_string(), &error))?;
     let host = FolderHost { workers, folder: args.out.clone(), output: *output, started: Instant::now() };
     watch()?;
-    let report = pollster::block_on(quantize_model(&mut device, &opened, &options, &texts, &host));
+    let report = pollster::block_on(async {
+        let mut options = options;
+        if let Some(bits) = args.target_bpw {
+            options.recipe = allocated(&mut device, &opened, &options, &texts, &host, bits).await?;
+        }
+        quantize_model(&mut device, &opened, &options, &texts, &host).await
+    });
     output.end_progress();
     match report {
         Ok(report) => tell(&report, args, output, host.started.elapsed().as_secs_f64()),
@@ -97,10 +106,30 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
     }
 }
 
+/// The recipe that was measured, or that an interrupted run had measured.
+async fn allocated(
+    device: &mut Device,
+    opened: &OpenedModel,
+    options: &Options,
+    texts: &[Vec<u32>],
+    host: &FolderHost,
+    bits: f64,
+) -> hearth_engine::Result<Recipe> {
+    let name = format!("recipe-{bits}bpw.json");
+    if let Some(kept) = host.kept(&name)? {
+        return Recipe::parse(&name, &String::from_utf8_lossy(&kept));
+    }
+    let recipe = allocate_bits(device, opened, options, texts, host, bits).await?;
+    let text = serde_json::to_string_pretty(&recipe).map_err(|error| Error::malformed(&name, error))?;
+    host.keep(&name, text.as_bytes())?;
+    Ok(recipe)
+}
+
 fn options(args: &Quantize) -> Result<Options, Stop> {
     let recipe = match (&args.recipe, args.bits) {
         (Some(file), _) => Recipe::parse(&file.display().to_string(), &read(file)?)?,
-        (None, bits) => Recipe::of_bits(bits.unwrap_or_default())?,
+        (None, Some(bits)) => Recipe::of_bits(bits)?,
+        (None, None) => Recipe::of_bits((args.target_bpw.unwrap_or_default() as u32).clamp(2, 6))?,
     };
     let mut options = Options::new(recipe);
     if args.fast {
