@@ -47,7 +47,7 @@ impl Recipe {
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let recipe: Self = serde_json::from_str(text).map_err(|error| Error::malformed(file, error))?;
         for name in recipe.rules.iter().map(|rule| &rule.format).chain([&recipe.format, &recipe.table_format]) {
-            trellis_bits(name)?;
+            written(name)?;
         }
         Ok(recipe)
     }
@@ -57,21 +57,22 @@ impl Recipe {
         self.rules.iter().any(|rule| matches(&rule.tensors, tensor))
     }
 
-    /// Bits of the trellis for a tensor; None leaves it as it is.
-    pub fn bits_of(&self, tensor: &str, is_table: bool) -> Result<Option<u32>> {
+    /// What a tensor becomes; None leaves it as it is.
+    pub fn format_of(&self, tensor: &str, is_table: bool) -> Result<Option<Format>> {
         let rule = self.rules.iter().find(|rule| matches(&rule.tensors, tensor));
         let otherwise = if is_table { &self.table_format } else { &self.format };
-        trellis_bits(rule.map_or(otherwise, |rule| &rule.format))
+        written(rule.map_or(otherwise, |rule| &rule.format))
     }
 }
 
-fn trellis_bits(name: &str) -> Result<Option<u32>> {
+/// A format that is written here; None for "plain".
+fn written(name: &str) -> Result<Option<Format>> {
     if name.eq_ignore_ascii_case("plain") {
         return Ok(None);
     }
-    let bits = Format::from_name(name).and_then(Format::trellis_bits);
-    let reason = || format!("{name:?} is none that is written: TRELLIS2 to TRELLIS6, or plain");
-    Ok(Some(bits.ok_or_else(|| Error::invalid("format", reason()))?))
+    let format = Format::from_name(name).filter(|format| *format == Format::Q4_0 || format.trellis_bits().is_some());
+    let reason = || format!("{name:?} is none that is written: TRELLIS2 to TRELLIS6, Q4_0, or plain");
+    Ok(Some(format.ok_or_else(|| Error::invalid("format", reason()))?))
 }
 
 /// Whether a name fits a pattern of stars.
@@ -156,15 +157,15 @@ mod tests {
         let text = r#"{"format": "TRELLIS2", "table_format": "plain", "rules": [
             {"tensors": "*.v_proj.*", "format": "trellis4"}, {"tensors": "*_proj.*", "format": "TRELLIS3"}]}"#;
         let recipe = Recipe::parse("recipe.json", text).unwrap();
-        assert_eq!(recipe.bits_of("a.v_proj.weight", false).unwrap(), Some(4));
-        assert_eq!(recipe.bits_of("a.q_proj.weight", false).unwrap(), Some(3));
-        assert_eq!(recipe.bits_of("a.other.weight", false).unwrap(), Some(2));
-        assert_eq!(recipe.bits_of("embed", true).unwrap(), None);
+        assert_eq!(recipe.format_of("a.v_proj.weight", false).unwrap(), Some(Format::Trellis4));
+        assert_eq!(recipe.format_of("a.q_proj.weight", false).unwrap(), Some(Format::Trellis3));
+        assert_eq!(recipe.format_of("a.other.weight", false).unwrap(), Some(Format::Trellis2));
+        assert_eq!(recipe.format_of("embed", true).unwrap(), None);
     }
 
     #[test]
     fn a_recipe_with_an_unknown_format_is_refused() {
-        for format in ["TRELLIS1", "Q4_0", "", "TRELLIS"] {
+        for format in ["TRELLIS1", "Q4_1", "", "TRELLIS"] {
             let text = format!(r#"{{"format": "{format}", "table_format": "plain"}}"#);
             assert!(Recipe::parse("recipe.json", &text).is_err(), "{format}");
         }

@@ -145,7 +145,9 @@ fn run(opened: &OpenedModel, options: &Options, host: &MemoryHost) -> Result<Rep
 #[test]
 fn an_interrupted_run_goes_on_and_gives_the_same_bytes() {
     for is_tied in [true, false] {
-        let (opened, options) = (opened(is_tied), options(3));
+        let (opened, mut options) = (opened(is_tied), options(3));
+        options.recipe.rules.push(Rule { tensors: "*.up_proj.weight".into(), format: "Q4_0".into() });
+        options.recipe.rules.push(Rule { tensors: "*.0.*.o_proj.weight".into(), format: "plain".into() });
         let whole = MemoryHost::new(usize::MAX);
         let report = run(&opened, &options, &whole).unwrap();
         let files = whole.files();
@@ -170,8 +172,8 @@ fn an_interrupted_run_goes_on_and_gives_the_same_bytes() {
 fn what_is_said_of_a_model_is_true() {
     let host = MemoryHost::new(usize::MAX);
     let mut options = options(2);
-    let rule = Rule { tensors: "*.v_proj.weight".into(), format: "TRELLIS4".into() };
-    options.recipe.rules.push(rule);
+    let rule = |tensors: &str, format: &str| Rule { tensors: tensors.into(), format: format.into() };
+    options.recipe.rules.extend([rule("*.v_proj.weight", "TRELLIS4"), rule("*.1.*.k_proj.weight", "Q4_0")]);
     let report = run(&opened(true), &options, &host).unwrap();
     let config = host.config();
     let quantization = &config["quantization_config"];
@@ -186,15 +188,13 @@ fn what_is_said_of_a_model_is_true() {
         let tensors = SafeTensors::deserialize(file).unwrap();
         let tensor = tensors.tensor(name).unwrap();
         let [rows, columns] = [0, 1].map(|side| entry["shape"][side].as_u64().unwrap() as usize);
-        let bits = if name.contains("v_proj") {
-            4
-        } else if name.contains("embed") {
-            4
-        } else {
-            2
+        let bits = if name.contains("v_proj") || name.contains("embed") { 4 } else { 2 };
+        let (format, shape) = match name.contains("1.self_attn.k_proj") {
+            true => ("Q4_0".to_owned(), [rows, columns / 32 * 18]),
+            false => (format!("TRELLIS{bits}"), [rows.div_ceil(16), 32 + 2 * bits * columns]),
         };
-        assert_eq!(entry["format"], format!("TRELLIS{bits}"), "{name}");
-        assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::U8, &[rows.div_ceil(16), 32 + 2 * bits * columns][..]));
+        assert_eq!(entry["format"], format, "{name}");
+        assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::U8, &shape[..]), "{name}");
         bytes += if name.contains("embed") { 0 } else { tensor.data().len() };
     }
     let weights = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 96 * 64);

@@ -6,7 +6,7 @@ use hearth_engine::{
     Error, Result,
     device::Device,
     model::StateInit,
-    quant::trellis::decode_rows,
+    quant::decode_row,
     tensor::{Format, TensorId},
 };
 
@@ -17,7 +17,7 @@ use super::{
     pipeline::Job,
     shards::Stored,
 };
-use crate::linear::{Feedback, Hessian};
+use crate::linear::Hessian;
 
 impl Job<'_> {
     /// A layer's part, and the streams behind it.
@@ -81,12 +81,12 @@ impl Job<'_> {
                 let (Some(matrix), Some(stored)) = (matrices.get_mut(name), kept.get(name)) else {
                     return Err(Error::MissingTensor { tensor: name.clone() });
                 };
-                let format = self.format_in(layer + 1, name).and_then(|report| Format::from_name(&report.format));
-                if let Some(bits) = format.and_then(Format::trellis_bits) {
-                    decode_rows(bits, self.options.code, &stored.bytes, stage.columns, matrix);
-                    if let Some(role) = role_of(self.config(), layer as u32, name) {
-                        self.folding.unfold(role, matrix, stage.columns);
-                    }
+                let report = self.format_in(layer + 1, name);
+                let plain = self.opened.catalog.tensor(name)?.format;
+                let format = report.and_then(|report| Format::from_name(&report.format)).unwrap_or(plain);
+                self.decode(format, &stored.bytes, stage.columns, matrix);
+                if let Some(role) = role_of(self.config(), layer as u32, name) {
+                    self.folding.unfold(role, matrix, stage.columns);
                 }
                 self.layers.upload(device, product, matrix, stage.columns)?;
             }
@@ -122,7 +122,8 @@ impl Job<'_> {
             }
             hessian.add(self.host.workers(), &x);
         }
-        let feedback = Feedback::new(self.host.workers(), &hessian, self.options.damping);
+        // One for tiles and one for single columns, where both are wanted.
+        let mut feedbacks = BTreeMap::new();
         for product in &stage.products {
             let name = &product.component.name;
             let tensor = catalog.tensor(name)?;
@@ -130,15 +131,21 @@ impl Job<'_> {
             if !part.tensors.contains_key(name) {
                 let role = role_of(self.config(), layer as u32, name).ok_or_else(|| unknown(name))?;
                 self.folding.fold(role, matrix, stage.columns);
-                let stored = match self.bits_of(tensor, false)? {
-                    Some(bits) => {
-                        let rounded = self.round(bits, &hessian, &feedback, matrix)?;
+                let stored = match self.format_of(tensor, false)? {
+                    Some(format) => {
+                        let kind = format.trellis_bits().is_some();
+                        let feedback = feedbacks.entry(kind).or_insert_with(|| self.feedback(format, &hessian));
+                        let rounded = self.round(format, &hessian, feedback, matrix)?;
                         *matrix = rounded.decoded;
-                        let stored = Self::strips(bits, stage.columns, rounded.stored);
-                        part.reports.push(self.report_of(tensor, bits, false, &stored, rounded.error));
+                        let stored = Stored::quantised(format, stage.columns, rounded.stored);
+                        part.reports.push(self.report_of(tensor, format, false, &stored, rounded.error));
                         stored
                     }
-                    None => Stored::plain(tensor, encode_plain(tensor, matrix)?)?,
+                    None => {
+                        let stored = Stored::plain(tensor, encode_plain(tensor, matrix)?)?;
+                        decode_row(tensor.format, &stored.bytes, matrix);
+                        stored
+                    }
                 };
                 part.tensors.insert(name.clone(), stored);
                 self.folding.unfold(role, matrix, stage.columns);

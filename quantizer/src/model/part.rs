@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hearth_engine::{Error, Result, file::TensorInfo};
+use hearth_engine::{
+    Error, Result,
+    file::TensorInfo,
+    quant::{decode_row, trellis::decode_rows},
+    tensor::Format,
+};
 use safetensors::Dtype;
 
 use super::{
@@ -10,7 +15,7 @@ use super::{
     shards::Stored,
 };
 use crate::{
-    linear::{Feedback, Hessian, Rounded, Rounding, quantize},
+    linear::{Feedback, Hessian, Rounded, Rounding, quantize, quantize_q4_0},
     trellis::Trellis,
 };
 
@@ -22,19 +27,44 @@ pub struct Part {
 }
 
 impl Job<'_> {
+    /// How errors of a matrix of that format are made good.
+    pub(super) fn feedback(&self, format: Format, hessian: &Hessian) -> Feedback {
+        let (workers, damping) = (self.host.workers(), self.options.damping);
+        match format.trellis_bits() {
+            Some(_) => Feedback::new(workers, hessian, damping),
+            None => Feedback::of_columns(workers, hessian, damping),
+        }
+    }
+
     /// Rounds a matrix, unless it is cancelled.
-    pub(super) fn round(&self, bits: u32, hessian: &Hessian, feedback: &Feedback, values: &[f32]) -> Result<Rounded> {
-        let trellis = Trellis::new(bits, self.options.code)?;
+    pub(super) fn round(
+        &self,
+        format: Format,
+        hessian: &Hessian,
+        feedback: &Feedback,
+        values: &[f32],
+    ) -> Result<Rounded> {
         let host = self.host;
         let is_cancelled = || host.is_cancelled();
-        let rounding = Rounding {
-            trellis: &trellis,
-            hessian,
-            feedback,
-            tries_scales: self.options.tries_scales,
-            is_cancelled: &is_cancelled,
+        let rounded = match format.trellis_bits() {
+            Some(bits) => {
+                let trellis = Trellis::new(bits, self.options.code)?;
+                let tries_scales = self.options.tries_scales;
+                let is_cancelled = &is_cancelled;
+                let rounding = Rounding { trellis: &trellis, hessian, feedback, tries_scales, is_cancelled };
+                quantize(host.workers(), &rounding, values)
+            }
+            None => quantize_q4_0(host.workers(), hessian, feedback, &is_cancelled, values),
         };
-        quantize(host.workers(), &rounding, values).ok_or(Error::Cancelled)
+        rounded.ok_or(Error::Cancelled)
+    }
+
+    /// The first rows of a matrix that was rounded, as many as `out` holds.
+    pub(super) fn decode(&self, format: Format, stored: &[u8], columns: usize, out: &mut [f32]) {
+        match format.trellis_bits() {
+            Some(bits) => decode_rows(bits, self.options.code, stored, columns, out),
+            None => decode_row(format, stored, out),
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use hearth_engine::{
     device::Device,
     file::{Documents, OpenedModel, TensorInfo},
     model::{ModelConfig, Naming, Role},
-    quant::trellis::{TILE_COLUMNS, strip_bytes},
     tensor::Format,
 };
 use serde::{Deserialize, Serialize};
@@ -158,35 +157,30 @@ impl<'a> Job<'a> {
         if self.host.is_cancelled() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
-    /// Bits of the trellis for a matrix; None if it is to stay or its rows do not fit tiles.
-    pub fn bits_of(&self, tensor: &TensorInfo, is_table: bool) -> Result<Option<u32>> {
-        let bits = self.options.recipe.bits_of(&tensor.name, is_table)?;
-        Ok(bits.filter(|_| tensor.shape.len() == 2 && tensor.columns().is_multiple_of(TILE_COLUMNS as u64)))
+    /// What a matrix becomes; None if it is to stay or its rows are no whole blocks.
+    pub fn format_of(&self, tensor: &TensorInfo, is_table: bool) -> Result<Option<Format>> {
+        let format = self.options.recipe.format_of(&tensor.name, is_table)?;
+        Ok(format.filter(|format| tensor.shape.len() == 2 && format.row_bytes(tensor.columns()).is_some()))
     }
 
     /// What is said about a matrix that was rounded.
     pub fn report_of(
         &self,
         tensor: &TensorInfo,
-        bits: u32,
+        format: Format,
         is_table: bool,
         stored: &Stored,
         error: f64,
     ) -> TensorReport {
-        let format = Format::TRELLIS.into_iter().find(|format| format.trellis_bits() == Some(bits));
         TensorReport {
             tensor: tensor.name.clone(),
-            format: format.map_or("", Format::name).to_owned(),
+            format: format.name().to_owned(),
             shape: [tensor.rows() as usize, tensor.columns() as usize],
             is_table,
             bytes: stored.bytes.len() as u64,
             // As a journal gives it back, to the last bit.
             error: (error * 1e9).round() / 1e9,
         }
-    }
-
-    pub fn strips(bits: u32, columns: usize, bytes: Vec<u8>) -> Stored {
-        Stored::strips(strip_bytes(bits, columns), bytes)
     }
 
     fn parts(&self) -> usize {

@@ -36,9 +36,10 @@ impl Stored {
         Self { dtype: Dtype::F32, shape, bytes: bytemuck::cast_slice(values).to_vec() }
     }
 
-    /// Strips of a trellis: each is a row of bytes.
-    pub fn strips(strip_bytes: usize, bytes: Vec<u8>) -> Self {
-        Self { dtype: Dtype::U8, shape: vec![bytes.len() / strip_bytes, strip_bytes], bytes }
+    /// Rows or strips of a format, each a row of bytes.
+    pub fn quantised(format: Format, columns: usize, bytes: Vec<u8>) -> Self {
+        let unit_bytes = format.rows_bytes(1, columns as u64).unwrap_or(1).max(1) as usize;
+        Self { dtype: Dtype::U8, shape: vec![bytes.len() / unit_bytes, unit_bytes], bytes }
     }
 }
 

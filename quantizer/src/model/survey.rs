@@ -38,10 +38,16 @@ const ANSWER_TOKENS: usize = 1024;
 /// Windows of the codes that are tried: short ones lose alike.
 const WINDOW_BITS: u32 = 12;
 
+/// Bits of a row's scale.
+const SCALE_BITS: u64 = 16;
+/// What every weight takes.
+const LEAST_BITS: f64 = 2.0;
+
 /// What is found of a matrix.
 struct Matrix {
     layer: usize,
     role: Role,
+    rows: u64,
     weights: u64,
     /// Of 2 to 6 bits, as a part of what its outputs are.
     errors: [f64; 5],
@@ -58,6 +64,12 @@ pub async fn allocate_bits(
     host: &dyn Host,
     bits: f64,
 ) -> Result<Recipe> {
+    if !bits.is_finite() || bits < LEAST_BITS {
+        return Err(Error::invalid(
+            "target-bpw",
+            format_args!("{bits} is less than {LEAST_BITS}, and no code is shorter"),
+        ));
+    }
     let config = ModelConfig::read(&opened.documents)?;
     let folding = if options.rotates { Folding::of(&config, options.seed) } else { Folding::default() };
     let mut taken = 0;
@@ -76,7 +88,10 @@ pub async fn allocate_bits(
         Survey { opened, options, host, folding, progress: Progress { stage: String::new(), done: 0, total } };
     let matrices = survey.matrices(device, &layers, &texts).await?;
     let groups = survey.groups(device, &layers, &texts, &matrices).await?;
-    let found = allocate(&groups, bits)?;
+    // Rows' scales are paid from the budget too.
+    let weights: u64 = matrices.values().map(|matrix| matrix.weights).sum();
+    let scales: u64 = matrices.values().map(|matrix| SCALE_BITS * matrix.rows).sum();
+    let found = allocate(&groups, (bits - scales as f64 / weights.max(1) as f64).max(LEAST_BITS))?;
     let mut recipe = options.recipe.clone();
     for (group, bits) in groups.into_iter().zip(found) {
         let format = format!("TRELLIS{bits}");
@@ -150,9 +165,10 @@ impl Survey<'_> {
                     let Some(role) = role_of(&layers.model.config, layer as u32, name) else { continue };
                     if let Some(mut whole) = wholes.remove(name) {
                         let weights = whole.len() as u64;
+                        let rows = weights / stage.columns as u64;
                         self.folding.fold(role, &mut whole, stage.columns);
                         let (errors, noise) = self.losses(&hessian, &feedback, &whole)?;
-                        found.insert(name.clone(), Matrix { layer, role, weights, errors, noise });
+                        found.insert(name.clone(), Matrix { layer, role, rows, weights, errors, noise });
                     }
                 }
             }

@@ -3,11 +3,7 @@
 use std::collections::BTreeMap;
 
 use hearth_engine::{
-    Error, Result,
-    device::Device,
-    file::TensorInfo,
-    model::Role,
-    quant::trellis::{STRIP_ROWS, decode_rows},
+    Error, Result, device::Device, file::TensorInfo, model::Role, quant::trellis::STRIP_ROWS, tensor::Format,
 };
 
 use super::{
@@ -33,15 +29,15 @@ impl Job<'_> {
         let rotation = self.folding.residual.clone().filter(|_| !is_tied);
         let mut rows = BTreeMap::new();
         self.texts.iter().flatten().for_each(|id| drop(rows.insert(*id, Vec::new())));
-        let bits = self.bits_of(table, true)?;
+        let format = self.format_of(table, true)?;
         if let Some(tensors) = self.kept(0)? {
             let stored = tensors.get(&table.name).ok_or_else(|| Error::MissingTensor { tensor: table.name.clone() })?;
-            self.table_rows(table, bits, stored, rotation.as_ref(), &mut rows).await?;
+            self.table_rows(table, format, stored, rotation.as_ref(), &mut rows).await?;
             self.tell(&table.name, table.elements());
         } else {
-            let (rounding, mut part) = (self.head_inputs(device, table, is_tied, bits).await?, Part::default());
-            let stored = self.table(table, bits, rotation.as_ref(), None, rounding, &mut part).await?;
-            self.table_rows(table, bits, &stored, rotation.as_ref(), &mut rows).await?;
+            let (rounding, mut part) = (self.head_inputs(device, table, is_tied, format).await?, Part::default());
+            let stored = self.table(table, format, rotation.as_ref(), None, rounding, &mut part).await?;
+            self.table_rows(table, format, &stored, rotation.as_ref(), &mut rows).await?;
             part.tensors.insert(table.name.clone(), stored);
             self.keep(0, &part.tensors, part.reports)?;
         }
@@ -60,10 +56,10 @@ impl Job<'_> {
         device: &mut Device,
         table: &TensorInfo,
         is_tied: bool,
-        bits: Option<u32>,
+        format: Option<Format>,
     ) -> Result<Hessian> {
         let columns = table.columns() as usize;
-        if !is_tied || bits.is_none() {
+        if !is_tied || format.is_none() {
             return Ok(Hessian::identity(columns));
         }
         let mut rows = BTreeMap::new();
@@ -121,17 +117,14 @@ impl Job<'_> {
     async fn table(
         &mut self,
         table: &TensorInfo,
-        bits: Option<u32>,
+        format: Option<Format>,
         rotation: Option<&Rotation>,
         gains: Option<&[f32]>,
         hessian: Hessian,
         part: &mut Part,
     ) -> Result<Stored> {
         let (rows, columns) = (table.rows(), table.columns() as usize);
-        let feedback = match bits {
-            Some(_) => Feedback::new(self.host.workers(), &hessian, self.options.damping),
-            None => Feedback::none(columns),
-        };
+        let feedback = format.map_or_else(|| Feedback::none(columns), |format| self.feedback(format, &hessian));
         let (mut bytes, mut error) = (Vec::new(), 0.0);
         for first in (0..rows).step_by(TABLE_ROWS as usize) {
             let range = first..rows.min(first + TABLE_ROWS);
@@ -142,9 +135,9 @@ impl Job<'_> {
             if let Some(rotation) = rotation {
                 rotation.apply(&mut values);
             }
-            match bits {
-                Some(bits) => {
-                    let rounded = self.round(bits, &hessian, &feedback, &values)?;
+            match format {
+                Some(format) => {
+                    let rounded = self.round(format, &hessian, &feedback, &values)?;
                     bytes.extend(rounded.stored);
                     error += rounded.error * count as f64;
                 }
@@ -152,9 +145,9 @@ impl Job<'_> {
             }
             self.tell(&table.name, count * table.columns());
         }
-        let Some(bits) = bits else { return Stored::plain(table, bytes) };
-        let stored = Self::strips(bits, columns, bytes);
-        part.reports.push(self.report_of(table, bits, true, &stored, error / rows.max(1) as f64));
+        let Some(format) = format else { return Stored::plain(table, bytes) };
+        let stored = Stored::quantised(format, columns, bytes);
+        part.reports.push(self.report_of(table, format, true, &stored, error / rows.max(1) as f64));
         Ok(stored)
     }
 
@@ -162,7 +155,7 @@ impl Job<'_> {
     async fn table_rows(
         &self,
         table: &TensorInfo,
-        bits: Option<u32>,
+        format: Option<Format>,
         stored: &Stored,
         rotation: Option<&Rotation>,
         rows: &mut BTreeMap<u32, Vec<f32>>,
@@ -170,20 +163,21 @@ impl Job<'_> {
         let columns = table.columns() as usize;
         for (id, out) in rows {
             let at = *id as usize;
-            *out = match bits {
-                Some(bits) => {
-                    let strip_bytes = stored.shape.last().copied().unwrap_or(1);
-                    let strip = stored.bytes.chunks_exact(strip_bytes).nth(at / STRIP_ROWS).unwrap_or_default();
-                    let mut decoded = vec![0.0; STRIP_ROWS * columns];
-                    decode_rows(bits, self.options.code, strip, columns, &mut decoded);
-                    decoded[at % STRIP_ROWS * columns..][..columns].to_vec()
+            *out = match format {
+                Some(format) => {
+                    let (unit_rows, unit_bytes) =
+                        (format.strip_rows() as usize, stored.shape.last().copied().unwrap_or(1));
+                    let unit = stored.bytes.chunks_exact(unit_bytes).nth(at / unit_rows).unwrap_or_default();
+                    let mut decoded = vec![0.0; unit_rows * columns];
+                    self.decode(format, unit, columns, &mut decoded);
+                    decoded[at % unit_rows * columns..][..columns].to_vec()
                 }
                 None => {
                     let row = u64::from(*id);
                     read(&self.opened.catalog, &table.name, row..row + 1).await?
                 }
             };
-            if let (Some(rotation), Some(_)) = (rotation, bits) {
+            if let (Some(rotation), Some(_)) = (rotation, format) {
                 rotation.undo(out);
             }
         }
@@ -211,8 +205,8 @@ impl Job<'_> {
                 }
                 hessian.add(self.host.workers(), &x);
             }
-            let bits = self.bits_of(head, true)?;
-            let stored = self.table(head, bits, rotation.as_ref(), folded, hessian, &mut part).await?;
+            let format = self.format_of(head, true)?;
+            let stored = self.table(head, format, rotation.as_ref(), folded, hessian, &mut part).await?;
             part.tensors.insert(head.name.clone(), stored);
             if let (Some(norm), true) = (self.named(Role::FinalNorm), folded.is_some()) {
                 let ones = if self.config().architecture.hf_norms_add_one { 0.0 } else { 1.0 };
