@@ -2,7 +2,7 @@
 
     venv/bin/python trellis_encode.py
 
-Written from the definition in `docs/formats/trellis.md`, over all windows of every weight, and never from the
+Written from the definition in `docs/quantization.md`, over all windows of every weight, and never from the
 quantizer. For each case `<codebook>.<window_bits>.<K>` there are `numbers` (F32, TILES x 256, the rows' scales taken
 away) and `rings` (U8, TILES x 32 K).
 """

@@ -31,8 +31,8 @@ impl Job<'_> {
             self.take_kept(device, layer, &stages, &kept, &mut matrices)?;
         } else {
             let mut part = Part::default();
-            for at in 0..stages.len() {
-                self.stage(device, layer, (at, &stages[at]), streams, &mut matrices, &mut part).await?;
+            for stage in stages.iter().enumerate() {
+                self.stage(device, layer, stage, streams, &mut matrices, &mut part).await?;
             }
             self.vectors(layer, &stages, &mut part).await?;
             self.keep(layer + 1, &part.tensors, part.reports)?;
