@@ -10,6 +10,8 @@ mod int8;
 mod products;
 #[path = "cpu/refusals.rs"]
 mod refusals;
+#[path = "cpu/strips.rs"]
+mod strips;
 
 use std::sync::{
     Arc,

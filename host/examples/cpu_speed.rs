@@ -16,6 +16,7 @@ use hearth_engine::{
         shader::{attention, gated, kv_write, last_row, rms_norm, rope},
     },
     plan::{Command, Plan, Program, TensorKind},
+    quant::trellis::STRIP_ROWS,
     tensor::{Format, TensorId},
 };
 use hearth_host::worker_pool;
@@ -169,8 +170,12 @@ fn fill(device: &mut CpuDevice, program: &Program) {
                         state ^= state << 17;
                         *word = state.to_le_bytes();
                     }
-                    for block in bytes.chunks_exact_mut(format.block_bytes()) {
-                        sane(format, block);
+                    if format.trellis_bits().is_some() {
+                        for strip in bytes.chunks_exact_mut(row_bytes * STRIP_ROWS) {
+                            strip[..2 * STRIP_ROWS].as_chunks_mut().0.fill(0x1400_u16.to_le_bytes());
+                        }
+                    } else {
+                        bytes.chunks_exact_mut(format.block_bytes()).for_each(|block| sane(format, block));
                     }
                     let rows = first..decl.rows.min(first + 64);
                     let count = (rows.end - rows.start) as usize;

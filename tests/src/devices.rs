@@ -6,10 +6,7 @@ use std::{
 };
 
 use hearth_engine::{
-    device::{
-        AttentionKind, CpuDevice, Device, GpuDevice, GpuOptions, MatmulKind, Serial, UPLOAD_ROWS, Workers,
-        cpu::SimdLevel,
-    },
+    device::{AttentionKind, CpuDevice, Device, GpuDevice, GpuOptions, MatmulKind, Serial, Workers, cpu::SimdLevel},
     plan::{Program, TensorKind},
     protocol::AdapterReport,
     quant::GpuLayout,
@@ -141,13 +138,13 @@ pub fn split_limit(program: &Program) -> u64 {
         program.tensors.iter().partition(|tensor| matches!(tensor.kind, TensorKind::Weight(_)));
     let vectors_max = others.iter().map(|tensor| tensor.bytes()).max().unwrap_or(0);
     let largest = weights.iter().max_by_key(|tensor| tensor.bytes());
-    // Four rows, and a format's table of at most 2 KiB, are the least that a part can hold.
+    // Four rows or a strip, and a format's table of at most 2 KiB, are the least that a part can hold.
     let part = largest.map_or(0, |tensor| {
         let table_bytes = match tensor.kind {
             TensorKind::Weight(format) => size_of_val(GpuLayout::of(format).table) as u64,
             _ => 0,
         };
-        table_bytes + (tensor.bytes() / 3).max(UPLOAD_ROWS * tensor.bytes() / tensor.rows.max(1) + 64)
+        table_bytes + (tensor.bytes() / 3).max(tensor.kind.rows_together() * tensor.bytes() / tensor.rows.max(1) + 64)
     });
     vectors_max.max(part).next_multiple_of(16)
 }

@@ -98,9 +98,10 @@ impl KernelCase {
             device.prepare(&self.program).await?;
             for (id, bytes) in &self.weights {
                 let rows = self.program.tensor(*id).rows;
-                // In two pieces, of which the second is the larger: where they meet is no device's favourite place.
-                let seam = rows / 3 / UPLOAD_ROWS * UPLOAD_ROWS;
                 let TensorKind::Weight(format) = self.program.tensor(*id).kind else { continue };
+                // In two pieces, of which the second is the larger: where they meet is no device's favourite place.
+                let unit = UPLOAD_ROWS.max(format.strip_rows());
+                let seam = rows / 3 / unit * unit;
                 let row_bytes = format.row_bytes(self.program.tensor(*id).columns).unwrap_or(0);
                 device.upload(*id, seam..rows, &bytes[(seam * row_bytes) as usize..])?;
                 device.upload(*id, 0..seam, &bytes[..(seam * row_bytes) as usize])?;

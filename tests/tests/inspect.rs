@@ -91,6 +91,8 @@ fn formats_add_up_to_the_whole() {
     assert_eq!((report.formats[0].format.as_str(), report.formats[0].is_supported), ("Q8_0", true));
     // 34 bytes for 32 weights, and a few norms in F32.
     assert!((8.5..9.0).contains(&report.bits_per_weight), "{}", report.bits_per_weight);
+    // Linear layers alone are Q8_0 and nothing else.
+    assert!((report.linear_bits_per_weight - 8.5).abs() < 1e-9, "{}", report.linear_bits_per_weight);
 }
 
 /// Bytes of everything that a program keeps on a device.

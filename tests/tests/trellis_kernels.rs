@@ -2,12 +2,19 @@
 //! columns of a tile; the last strip has rows that fill it up.
 
 use hearth_engine::{
-    kernel::{Embed, Matmul, Matvec, Step},
+    device::{Device, GpuDevice, GpuOptions},
+    kernel::{Embed, Matmul, Matvec, Rotate, Step, shader::rotate},
     plan::Command,
-    quant::trellis::{Code, Codebook},
+    quant::{
+        rotation::signs,
+        trellis::{Code, Codebook},
+    },
     tensor::Format,
 };
-use hearth_tests::kernels::{Expected, KernelCase, check_everywhere, decode_of, matrix_of};
+use hearth_tests::{
+    devices::adapters,
+    kernels::{Expected, KernelCase, check_everywhere, decode_of, matrix_of},
+};
 
 /// Of a sum of products, relative to the sum of their magnitudes: some fifty roundings of 6e-8.
 const SUM: f64 = 3e-6;
@@ -123,4 +130,71 @@ fn embed_of_strips() {
         cases.push((case, Expected { out, reference, tolerance, twin }));
     }
     check_everywhere(&cases);
+}
+
+#[test]
+fn rotations_of_blocks() {
+    let mut cases = Vec::new();
+    for (columns, block, undo, single, tokens) in [
+        (4, 4, 0, 0, 3),
+        (96, 32, 1, 0, 5),
+        (640, 128, 0, 1, 4),
+        (4096, 4096, 1, 0, 2),
+        (3, 1, 0, 0, 2),
+        (1536, 512, 0, 0, 1),
+    ] {
+        let name = format!("rotate {columns} in {block}, undo {undo}, single {single}");
+        let step = Step { position: 3, tokens };
+        let mut case = case(name, step, Code::default());
+        let signs = signs(9, columns as usize);
+        let signs_id = case.state(1, columns, signs.clone());
+        let (x, mut twin) = case.numbers(6, columns);
+        let params = rotate::Params { columns, block, undo, single };
+        let command = Rotate { signs: signs_id, x, params };
+        let mut reference = doubles(&twin);
+        let mut tolerance = vec![0.0; reference.len()];
+        let rows = if single == 1 { 1 } else { tokens };
+        for block_at in (0..rows * columns).step_by(block as usize) {
+            let at = block_at as usize..(block_at + block) as usize;
+            let sign = |index: usize| f64::from(signs[(block_at as usize + index) % columns as usize]);
+            let before = reference[at.clone()].to_vec();
+            for (row, out) in reference[at.clone()].iter_mut().enumerate() {
+                let terms = before.iter().enumerate().map(|(column, number)| {
+                    let entry = if (row & column).count_ones() % 2 == 0 { 1.0 } else { -1.0 };
+                    entry * number * if undo == 1 { sign(row) } else { sign(column) }
+                });
+                *out = terms.sum::<f64>() / f64::from(block).sqrt();
+            }
+            let magnitude = before.iter().map(|number| number.abs()).sum::<f64>() / f64::from(block).sqrt();
+            tolerance[at].fill(SUM * magnitude + 1e-7);
+        }
+        command.twin(step, &signs, &mut twin);
+        case.command(6, Command::Rotate(command));
+        cases.push((case, Expected { out: x, reference, tolerance, twin }));
+    }
+    check_everywhere(&cases);
+}
+
+/// What rounding the numbers that a thread meets to 8 bits can do to a product.
+#[test]
+fn integers_of_strips_are_as_far_off_as_rounding_explains() {
+    let mut changed = 0;
+    for (format, rows, columns) in
+        [(Format::Trellis2, 37, 112), (Format::Trellis3, 16, 2064), (Format::Trellis6, 20, 16)]
+    {
+        let (case, expected) = matvec(format, codes()[1], [rows, columns], false);
+        for (adapter, _) in adapters().iter().enumerate() {
+            let options = GpuOptions { adapter: Some(adapter), int8: true, ..GpuOptions::default() };
+            let mut gpu = Device::Gpu(pollster::block_on(GpuDevice::open(&options)).unwrap());
+            let found = case.run_all(&mut gpu, &[expected.out]).unwrap();
+            for ((found, exact), tolerance) in found[0].iter().zip(&expected.reference).zip(&expected.tolerance) {
+                let difference = (f64::from(*found) - exact).abs();
+                // The greatest number is below 3: half a step of a 127th of it, beside numbers of about 0.8.
+                let allowed = (tolerance / SUM) / 60.0 + tolerance;
+                assert!(difference <= allowed, "{}: {found}, not {exact} +- {allowed}", case.name);
+                changed += usize::from(difference > *tolerance);
+            }
+        }
+    }
+    assert!(adapters().is_empty() || changed > 0, "nothing was rounded");
 }

@@ -7,7 +7,7 @@ use crate::{
     device::{Device, UPLOAD_ROWS},
     file::{Catalog, TensorInfo},
     model::{StateInit, WeightLoad},
-    quant,
+    quant::{self, rotation::signs, trellis::STRIP_ROWS},
     tensor::TensorId,
 };
 
@@ -71,6 +71,10 @@ impl Cargo<'_> {
                     None => None,
                 };
                 device.write(id, 0, &rope.table(self.context_tokens, factors.as_deref())?)
+            }
+            StateInit::Signs { seed, columns } => {
+                let columns = *columns as usize;
+                device.write(id, 0, &seed.map_or_else(|| vec![1.0; columns], |seed| signs(seed, columns)))
             }
             StateInit::Positions { table, rows, types } => {
                 let types = match types {
@@ -148,8 +152,11 @@ impl Cargo<'_> {
     }
 }
 
-/// Whole rows, a multiple of [`UPLOAD_ROWS`] of them, of about [`PIECE_BYTES`].
+/// A piece's rows are a multiple of so many: at such rows uploads may begin, and strips end.
+const PIECE_ROWS: u64 = UPLOAD_ROWS * STRIP_ROWS as u64;
+
+/// Whole rows, a multiple of [`PIECE_ROWS`] of them, of about [`PIECE_BYTES`].
 fn pieces(rows: Range<u64>, row_bytes: u64) -> impl Iterator<Item = Range<u64>> {
-    let step = (PIECE_BYTES / row_bytes.max(1)).max(UPLOAD_ROWS) / UPLOAD_ROWS * UPLOAD_ROWS;
+    let step = (PIECE_BYTES / row_bytes.max(1)).max(PIECE_ROWS) / PIECE_ROWS * PIECE_ROWS;
     (rows.start..rows.end).step_by(step as usize).map(move |first| first..(first + step).min(rows.end))
 }

@@ -14,8 +14,8 @@ use std::ops::Range;
 use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
 
 /// [`Device::upload`] begins at a multiple of so many rows: with so many, what even the smallest scales take is whole
-/// words of 4 bytes, and rows that stand in strips are whole strips.
-pub const UPLOAD_ROWS: u64 = 16;
+/// words of 4 bytes. Rows that stand in strips come in whole strips.
+pub const UPLOAD_ROWS: u64 = 4;
 
 /// The token numbers of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

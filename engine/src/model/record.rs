@@ -5,9 +5,12 @@ mod attention;
 mod choices;
 mod experts;
 mod feed_forward;
+mod rotations;
 mod vectors;
 
 pub use choices::{SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
+
+use rotations::Rotations;
 
 use super::{ModelConfig, Norms, Role, StateInit, WeightLoad, weights::Weights};
 use crate::{
@@ -88,6 +91,7 @@ impl Model {
         recorder.batch = batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX);
         let shared = recorder.shared(scoring)?;
         recorder.embed(shared.embedding, shared.ids, shared.stream);
+        recorder.enter_rotation(shared.stream);
         recorder.blocks(shared.stream)?;
         recorder.weights.check_all_read(true)?;
         recorder.plan("decode", 1, false, &shared);
@@ -134,12 +138,13 @@ struct Recorder<'a> {
     commands: Vec<Command>,
     /// The tables of [`ModelConfig::ropes`].
     ropes: Vec<TensorId>,
+    rotations: Rotations,
 }
 
 impl<'a> Recorder<'a> {
     fn new(config: &'a ModelConfig, catalog: &'a Catalog, context: u32) -> Result<Self> {
         catalog.check_weights()?;
-        Ok(Self {
+        let recorder = Self {
             config,
             context,
             batch: PREFILL_TOKENS_MAX,
@@ -148,7 +153,10 @@ impl<'a> Recorder<'a> {
             weights: Weights::new(catalog, config),
             commands: Vec::new(),
             ropes: Vec::new(),
-        })
+            rotations: Rotations::new(catalog.quantization.rotation),
+        };
+        recorder.check_rotations()?;
+        Ok(recorder)
     }
 
     fn scratch(&mut self, label: &str, columns: u32) -> TensorId {
@@ -181,6 +189,7 @@ impl<'a> Recorder<'a> {
         }
         let final_norm = self.weights.norm(&mut self.program, Role::FinalNorm, 0, hidden)?;
         self.rope_tables()?;
+        self.declare_signs(!has_head);
         let logits_rows = if scoring { SCORE_TOKENS_MAX } else { 1 };
         Ok(Shared {
             ids: self.program.declare("token ids", TensorKind::Tokens, 1, self.batch.into()),
@@ -218,11 +227,13 @@ impl<'a> Recorder<'a> {
         let ModelConfig { hidden: columns, vocab_size: rows, scales, .. } = *self.config;
         let (weights, out) = (shared.head, shared.logits);
         if all_logits {
+            self.leave_rotation(commands, shared.stream, false);
             commands.push(self.rms_norm(shared.stream, shared.final_norm, shared.normed, false));
             commands.push(linear(shared.normed, weights, out, [rows, columns], false));
         } else {
             let params = last_row::Params { columns };
             commands.push(Command::LastRow(LastRow { x: shared.stream, out: shared.last, params }));
+            self.leave_rotation(commands, shared.last, true);
             commands.push(self.rms_norm(shared.last, shared.final_norm, shared.last_normed, true));
             let x = shared.last_normed;
             commands.push(Command::Matvec(Matvec { x, weights, out, columns, rows, accumulate: false }));

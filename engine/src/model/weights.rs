@@ -50,6 +50,13 @@ pub enum StateInit {
         /// The name of a vector of the catalog whose numbers divide the frequencies.
         factors: Option<String>,
     },
+    /// The [signs](crate::quant::rotation::signs) of a rotation, or ones.
+    Signs {
+        /// What they follow from; None for ones.
+        seed: Option<u64>,
+        /// How many.
+        columns: u32,
+    },
     /// What every token of a position gets: rows of the position table, decoded to F32, to each of which the first
     /// row of the token types is added, since all tokens of one text are of the first type.
     Positions {
@@ -73,6 +80,7 @@ impl StateInit {
         let (first, second) = match self {
             Self::Tensor { name, .. } => (Some(name.as_str()), None),
             Self::RopeTable { factors, .. } => (factors.as_deref(), None),
+            Self::Signs { .. } => (None, None),
             Self::Positions { table, types, .. } => (Some(table.as_str()), types.as_deref()),
         };
         first.into_iter().chain(second)

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use crate::{
     kernel::{
         AddBias, AddRows, AddScaled, Attention, Choose, Embed, ExpertMatvec, Gated, Gelu, KvWrite, LastRow, LayerNorm,
-        Matmul, Matvec, Mix, Operands, Peaks, RmsNorm, Rope, Route, Scale, Shortlist, shader::Kernel,
+        Matmul, Matvec, Mix, Operands, Peaks, RmsNorm, Rope, Rotate, Route, Scale, Shortlist, shader::Kernel,
     },
     quant::trellis::Code,
     tensor::{Format, TensorId},
@@ -116,6 +116,7 @@ pub enum Command {
     Peaks(Peaks),
     Choose(Choose),
     Shortlist(Shortlist),
+    Rotate(Rotate),
 }
 
 impl Command {
@@ -143,6 +144,7 @@ impl Command {
             Self::Peaks(_) => Kernel::Peaks,
             Self::Choose(_) => Kernel::Choose,
             Self::Shortlist(_) => Kernel::Shortlist,
+            Self::Rotate(_) => Kernel::Rotate,
         }
     }
 
@@ -170,6 +172,7 @@ impl Command {
             Self::Peaks(command) => command.operands(),
             Self::Choose(command) => command.operands(),
             Self::Shortlist(command) => command.operands(),
+            Self::Rotate(command) => command.operands(),
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct ModelReport {
     pub weights_bytes: u64,
     /// Bits that a weight takes, over the whole model.
     pub bits_per_weight: f64,
+    /// Bits that a weight of a linear layer takes: over all matrices but tables of embeddings and the head. 0 if there are
+    /// none.
+    pub linear_bits_per_weight: f64,
     /// How the weights are stored, the format with the most bytes first.
     pub formats: Vec<FormatReport>,
     /// Its sizes, as far as its configuration says.

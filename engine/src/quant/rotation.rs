@@ -21,9 +21,13 @@ pub struct Rotation {
     pub down_block: u32,
 }
 
-/// The largest power of two that divides a width.
+/// No block is larger: so many numbers fit the shared memory of every GPU's workgroups.
+pub const BLOCK_MAX: u32 = 4096;
+
+/// The largest power of two that divides a width and is no more than [`BLOCK_MAX`].
 pub const fn block_of(columns: u32) -> u32 {
-    if columns == 0 { 1 } else { 1 << columns.trailing_zeros() }
+    let block = 1 << (columns | BLOCK_MAX).trailing_zeros();
+    if columns == 0 { 1 } else { block }
 }
 
 /// The signs of a stream of so many numbers: each 1 or -1, the bits of SplitMix64 (Steele, Lea and Flood 2014) from the

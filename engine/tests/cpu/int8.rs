@@ -37,19 +37,19 @@ fn rounded(x: &[f32]) -> Vec<(f64, f64)> {
 }
 
 /// What products with some rows shall be.
-struct Expected {
+pub struct Expected {
     /// With rounded activations.
-    rounded: Vec<f64>,
+    pub rounded: Vec<f64>,
     /// With activations as they are.
-    exact: Vec<f64>,
+    pub exact: Vec<f64>,
     /// What rounding the activations can change.
     slack: Vec<f64>,
     /// The sums of the terms' magnitudes.
-    magnitudes: Vec<f64>,
+    pub magnitudes: Vec<f64>,
 }
 
 impl Expected {
-    fn of(weights: &Weights, x: &[f32], before: &[f32]) -> Self {
+    pub fn of(weights: &Weights, x: &[f32], before: &[f32]) -> Self {
         let mut expected = Self { rounded: Vec::new(), exact: Vec::new(), slack: Vec::new(), magnitudes: Vec::new() };
         let mut before = before.iter().map(|number| f64::from(*number));
         for x in x.chunks_exact(weights.columns) {
@@ -68,7 +68,7 @@ impl Expected {
         expected
     }
 
-    fn check(&self, what: &str, got: &[f32]) {
+    pub fn check(&self, what: &str, got: &[f32]) {
         assert_close(what, got, &self.rounded, &self.magnitudes);
         for (index, got) in got.iter().enumerate() {
             let error = (f64::from(*got) - self.exact[index]).abs();

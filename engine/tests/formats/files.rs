@@ -57,7 +57,7 @@ pub fn check_promises(catalog: &Catalog) {
     for (name, tensor) in &catalog.tensors {
         assert_eq!(name, &tensor.name);
         assert!(tensor.offset_bytes + tensor.len_bytes <= catalog.sources[tensor.source].len_bytes(), "{tensor:?}");
-        assert_eq!(tensor.rows() * tensor.row_bytes(), tensor.len_bytes, "{tensor:?}");
+        assert_eq!(tensor.bytes_of_rows(&(0..tensor.rows())), Some(0..tensor.len_bytes), "{tensor:?}");
         let rows = pollster::block_on(catalog.read_rows(tensor, 0..tensor.rows())).unwrap();
         assert_eq!(rows.len() as u64, tensor.len_bytes);
     }

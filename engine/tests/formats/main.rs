@@ -7,6 +7,7 @@ mod gguf_damaged;
 mod gguf_split;
 mod open;
 mod quant;
+mod quantized;
 mod reasoning;
 mod safetensors;
 mod stream;

@@ -30,6 +30,7 @@ export function fakeModel(request: Partial<InspectRequest>, available_bytes = 21
     parameters: 9_400_000,
     weights_bytes: 18_800_000,
     bits_per_weight: 16,
+    linear_bits_per_weight: 16,
     formats: [
       { format: 'F16', is_supported: true, tensors: 40, parameters: 9_390_000, bytes: 18_780_000 },
       { format: 'F32', is_supported: true, tensors: 17, parameters: 10_000, bytes: 20_000 },

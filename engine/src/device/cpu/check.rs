@@ -9,6 +9,7 @@ use crate::{
         shader::{attention, route::Params},
     },
     plan::{Command, Plan, Program, TensorKind},
+    quant::rotation::BLOCK_MAX,
     tensor::TensorId,
 };
 
@@ -121,6 +122,14 @@ impl Checker<'_> {
             Command::Scale(scale) => {
                 let rows = if scale.params.single == 1 { 1 } else { tokens };
                 self.floats(scale.x, [rows, scale.params.columns.into(), 1])?;
+            }
+            Command::Rotate(rotate) => {
+                let (columns, block) = (rotate.params.columns, rotate.params.block);
+                let fits = block.is_power_of_two() && block <= BLOCK_MAX && columns.is_multiple_of(block);
+                ensure(fits && columns > 0, || format!("{columns} numbers are no blocks of {block}"))?;
+                let rows = if rotate.params.single == 1 { 1 } else { tokens };
+                self.floats(rotate.signs, [1, columns.into(), 1])?;
+                self.floats(rotate.x, [rows, columns.into(), 1])?;
             }
             Command::LayerNorm(norm) => {
                 let columns = norm.params.columns;

@@ -4,7 +4,7 @@ use super::{
     SimdLevel, Workers,
     attention::attention,
     centred, elementwise,
-    grouped::{self, Groups, XPart},
+    grouped::{self, Groups, XPart, strips},
     matmul::matmul,
     matvec::matvec,
     storage::Storage,
@@ -59,6 +59,9 @@ pub fn execute(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, s
         Command::Mix(mix) => {
             storage.with_output(mix.out, |from, out| mix.twin(step, from.floats(mix.x), from.floats(mix.routing), out));
         }
+        Command::Rotate(rotate) => {
+            storage.with_output(rotate.x, |from, x| rotate.twin(step, from.floats(rotate.signs), x));
+        }
         Command::Scale(scale) => storage.with_output(scale.x, |_, x| scale.twin(step, x)),
         Command::LastRow(last) => {
             storage.with_output(last.out, |from, out| last.twin(step, from.floats(last.x), out));
@@ -77,9 +80,10 @@ fn product(workers: &dyn Workers, level: SimdLevel, storage: &mut Storage, step:
         Command::Matvec(command) => {
             storage.with_output_and_bytes(command.out, |from, out, x_parts| {
                 let (x, accumulate) = (from.floats(command.x), command.accumulate);
-                match from.groups(command.weights) {
-                    Some(weights) => grouped::matvec(workers, level, x, weights, (out, accumulate), x_parts),
-                    None => matvec(workers, level, x, from.matrix(command.weights), out, accumulate),
+                match (from.groups(command.weights), from.strips(command.weights)) {
+                    (Some(weights), _) => grouped::matvec(workers, level, x, weights, (out, accumulate), x_parts),
+                    (_, Some(strips)) => strips::matvec(workers, level, x, strips, (out, accumulate), x_parts),
+                    _ => matvec(workers, level, x, from.matrix(command.weights), out, accumulate),
                 }
             });
         }
@@ -121,12 +125,15 @@ fn expert_matvec(
     for ((pair, expert), out) in command.experts(step, from.floats(command.routing)).enumerate().zip(outs) {
         let Some(expert) = expert else { continue };
         let x = &x[command.x_row(pair) * columns..][..columns];
-        match from.groups(command.weights) {
-            Some(weights) => {
+        match (from.groups(command.weights), from.strips(command.weights)) {
+            (Some(weights), _) => {
                 let weights = weights.part(expert * rows, rows);
                 grouped::matvec(workers, level, x, weights, (out, false), x_parts);
             }
-            None => matvec(workers, level, x, command.matrix(from.matrix(command.weights), expert), out, false),
+            (_, Some(strips)) => {
+                strips::matvec(workers, level, x, command.matrix(strips, expert), (out, false), x_parts);
+            }
+            _ => matvec(workers, level, x, command.matrix(from.matrix(command.weights), expert), out, false),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{
     Activations, Workers,
     buffer::{Buffer, refusal},
-    grouped::{Groups, XPart, activation_parts, can_interleave, layout},
+    grouped::{Groups, XPart, activation_parts, can_interleave, layout, strips},
     simd::ROWS,
     weights::{Span, Weights},
 };
@@ -44,13 +44,15 @@ pub struct Storage {
     x_parts: Vec<XPart>,
     /// How the windows of trellis weights are read.
     code: Code,
+    /// Whether products take activations of eight bits where they can.
+    int8: bool,
 }
 
 impl Storage {
     /// Allocates everything, as zeros.
     pub fn new(workers: &dyn Workers, program: &Program, activations: Activations) -> Result<Self> {
-        let mut storage = Self { code: program.code, ..Self::default() };
         let int8 = activations == Activations::Int8;
+        let mut storage = Self { code: program.code, int8, ..Self::default() };
         let interleaved = |id, format| int8 && can_interleave(program, id, format);
         let mut sizes = Vec::new();
         for (index, decl) in program.tensors.iter().enumerate() {
@@ -171,6 +173,13 @@ impl Storage {
             }
             _ => None,
         }
+    }
+
+    /// A weight of a checked program that stands in strips, if one vector is multiplied with it in eight bits.
+    pub fn strips(&self, id: TensorId) -> Option<Matrix<'_>> {
+        let matrix = self.matrix(id);
+        let fits = self.int8 && matrix.format.trellis_bits().is_some() && strips::fits(matrix.columns);
+        fits.then_some(matrix)
     }
 
     /// A weight of a checked program whose rows lie as they are stored.

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use crate::{
     Error, Result,
-    device::UPLOAD_ROWS,
     plan::{Program, Slots, TensorDecl, TensorKind},
     quant::{self, GpuLayout},
     tensor::{Format, TensorId},
@@ -152,7 +151,7 @@ impl Buffers {
         let count = end_stored.saturating_sub(rows.start);
         if !is_whole
             || rows.end > *all_rows
-            || !rows.start.is_multiple_of(UPLOAD_ROWS)
+            || !rows.start.is_multiple_of(TensorKind::Weight(*format).rows_together())
             || bytes.len() as u64 != count * row_bytes
         {
             return Err(Error::invalid("rows", format!("{rows:?} with {} bytes do not fit %{}", bytes.len(), id.0)));
@@ -225,14 +224,19 @@ fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding
     let row_bytes = layout.quants_bytes + layout.scales_bytes;
     // Besides rows: the table, and what fills up the last words of both sections.
     let other_bytes = layout.table_bytes() + 8;
-    // A multiple of rows at which uploads may begin, so that every part's scales begin on a whole word.
+    // A multiple of so many rows that every part's scales begin on a whole word, and its strips are whole.
+    let unit = TensorKind::Weight(format).rows_together();
     let rows_max = (max_binding_bytes.saturating_sub(other_bytes) / row_bytes).min(PART_ELEMENTS_MAX / tensor.columns)
-        / UPLOAD_ROWS
-        * UPLOAD_ROWS;
+        / unit
+        * unit;
     if rows_max == 0 {
-        check_binding(&tensor.label, UPLOAD_ROWS.min(tensor.rows) * row_bytes + other_bytes, max_binding_bytes)?;
+        check_binding(
+            &tensor.label,
+            tensor.rows.min(unit).next_multiple_of(format.strip_rows()) * row_bytes + other_bytes,
+            max_binding_bytes,
+        )?;
     }
-    let rows_max = rows_max.max(UPLOAD_ROWS);
+    let rows_max = rows_max.max(unit);
     let mut parts = Vec::new();
     let mut first_row = 0;
     while first_row < tensor.rows {

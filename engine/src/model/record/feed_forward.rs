@@ -29,6 +29,7 @@ impl Recorder<'_> {
         let gate = self.raise(Role::Gate, layer, x)?;
         let up = self.raise(Role::Up, layer, x)?;
         let activated = self.gate(gate, up, width);
+        self.rotate_inner(activated);
         let weights = self.weights.matrix(&mut self.program, Role::Down, layer, [hidden, width])?;
         self.commands.push(linear(activated, weights, out, [hidden, width], accumulate));
         self.feed_forward_bias(Role::Down, layer, out, hidden)

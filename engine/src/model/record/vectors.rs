@@ -17,12 +17,17 @@ impl Encoder {
             let reason = "is set though tokens see the whole text, which is not supported";
             return Err(Error::config("sliding_window", reason));
         }
+        if catalog.quantization.rotation.residual {
+            let reason = "is set, which is not supported for models that make vectors";
+            return Err(Error::config("quantization_config.rotation.residual", reason));
+        }
         let mut recorder =
             Recorder { batch: tokens_max, remembers: false, ..Recorder::new(config, catalog, tokens_max)? };
         let matrix = [vocab_size, hidden];
         let table = recorder.weights.matrix(&mut recorder.program, Role::Embedding, 0, matrix)?;
         let final_norm = recorder.weights.norm(&mut recorder.program, Role::FinalNorm, 0, hidden)?;
         recorder.rope_tables()?;
+        recorder.declare_signs(false);
         let ids = recorder.program.declare("token ids", TensorKind::Tokens, 1, tokens_max.into());
         let stream = recorder.scratch("residual stream", hidden);
         recorder.embed(table, ids, stream);

@@ -63,7 +63,8 @@ fn print(report: &ModelReport, output: &Output) -> Result<(), Stop> {
     row("architecture", report.architecture.clone())?;
     row("parameters", format!("{} ({})", count(report.parameters), report.parameters))?;
     let weights = bytes(report.weights_bytes);
-    row("weights", format!("{weights}, {:.2} bits a weight", report.bits_per_weight))?;
+    let linear = format!("{:.2} in linear layers", report.linear_bits_per_weight);
+    row("weights", format!("{weights}, {:.2} bits a weight, {linear}", report.bits_per_weight))?;
     if report.tasks.contains(&ModelTask::Embed) {
         row("made to", "turn texts into vectors".to_owned())?;
     }

@@ -8,6 +8,7 @@ mod matmul;
 mod matvec;
 mod panel;
 mod program;
+pub mod strips;
 
 pub use activations::XPart;
 pub use matmul::matmul;

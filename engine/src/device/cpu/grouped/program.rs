@@ -29,7 +29,9 @@ pub fn activation_parts(program: &Program) -> u64 {
         _ => None,
     });
     let parts = products.filter_map(|(weights, columns, tokens)| match program.tensor(weights).kind {
-        TensorKind::Weight(format) if can_interleave(program, weights, format) => {
+        TensorKind::Weight(format)
+            if can_interleave(program, weights, format) || format.trellis_bits().is_some() && tokens == 1 =>
+        {
             Some(u64::from(columns) / BLOCK as u64 * u64::from(tokens))
         }
         _ => None,

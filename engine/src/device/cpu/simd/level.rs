@@ -5,7 +5,7 @@ use super::{Integers, Task, integers::IntegerTask, scalar::Scalar};
 use super::{
     avx2::Avx2,
     avx512::Avx512,
-    integers::{Avx2Integers, Avx512Vnni, AvxVnni},
+    integers::{Avx2Integers, Avx512Vbmi, Avx512Vnni, AvxVnni},
 };
 #[cfg(target_arch = "aarch64")]
 use super::{
@@ -135,6 +135,17 @@ impl SimdLevel {
             _ => {}
         }
         task.run(Scalar);
+    }
+
+    /// The same for work on the windows of a trellis, for which one more instruction is worth code of its own.
+    pub(crate) fn run_windows(self, task: impl IntegerTask) {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Avx512Vnni
+            && let Some(simd) = Avx512Vbmi::detect()
+        {
+            return simd.run(task);
+        }
+        self.run_integers(task);
     }
 
     /// The same for work on whole numbers.

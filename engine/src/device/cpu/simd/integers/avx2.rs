@@ -2,7 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::{Four, IntegerTask, Integers, QUAD, ROWS};
+use super::{Four, IntegerTask, Integers, QUAD, ROWS, Windows};
+use crate::quant::trellis::MULTIPLIER;
 
 /// The proof that this machine has AVX2, FMA and F16C, and AVX-VNNI if `VNNI`.
 #[derive(Clone, Copy)]
@@ -65,6 +66,19 @@ fn dot_unsigned<const VNNI: bool>([a, b]: [__m256i; 2], x: [Four; 2], sums: __m2
             // At most 4 * 63 * 127: no lane of 16 bits overflows.
             let pairs = _mm256_add_epi16(_mm256_maddubs_epi16(a, x), _mm256_maddubs_epi16(b, y));
             _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+        }
+    })
+}
+
+#[inline(always)]
+fn dot_sevens<const VNNI: bool>(weights: __m256i, x: Four, sums: __m256i) -> __m256i {
+    avx2!({
+        let x = _mm256_set1_epi32(x);
+        if VNNI {
+            _mm256_dpbusd_avx_epi32(sums, weights, x)
+        } else {
+            // At most 2 * 127 * 127: no lane of 16 bits overflows.
+            _mm256_add_epi32(sums, _mm256_madd_epi16(_mm256_maddubs_epi16(weights, x), _mm256_set1_epi16(1)))
         }
     })
 }
@@ -156,6 +170,27 @@ impl<const VNNI: bool> Integers for Bytes256<VNNI> {
         }
         let sums = [dot_signed(a[0], x[0], sums[0]), dot_signed(a[1], x[0], sums[1])];
         [dot_signed(b[0], x[1], sums[0]), dot_signed(b[1], x[1], sums[1])]
+    }
+
+    #[inline(always)]
+    fn dot_sevens(self, weights: [__m256i; 2], x: Four, sums: [__m256i; 2]) -> [__m256i; 2] {
+        [dot_sevens::<VNNI>(weights[0], x, sums[0]), dot_sevens::<VNNI>(weights[1], x, sums[1])]
+    }
+
+    #[inline(always)]
+    fn window_bytes(self, from: &[u8; 16], windows: &Windows) -> [__m256i; 2] {
+        let (picks, shifts) = (windows.picks.as_ptr().cast::<__m256i>(), windows.shifts.as_ptr().cast::<__m256i>());
+        avx2!({
+            let column = _mm256_broadcastsi128_si256(_mm_loadu_si128(from.as_ptr().cast()));
+            let half = |nth: usize| {
+                let picked = _mm256_shuffle_epi8(column, _mm256_loadu_si256(picks.add(nth)));
+                let moved = _mm256_srlv_epi32(picked, _mm256_loadu_si256(shifts.add(nth)));
+                let window = _mm256_and_si256(moved, _mm256_set1_epi32(windows.window_mask as i32));
+                let product = _mm256_mullo_epi32(window, _mm256_set1_epi32(MULTIPLIER as i32));
+                _mm256_and_si256(product, _mm256_set1_epi32(windows.code_mask as i32))
+            };
+            [half(0), half(1)]
+        })
     }
 
     #[inline(always)]

@@ -3,31 +3,52 @@
 
 use std::arch::x86_64::*;
 
-use super::{Four, IntegerTask, Integers, QUAD, ROWS};
+use super::{Columns, Four, IntegerTask, Integers, QUAD, ROWS, Windows, part};
+use crate::quant::trellis::MULTIPLIER;
 
-/// The proof that this machine has AVX-512 F, BW and VNNI.
+/// The proof that this machine has AVX-512 F, BW and VNNI, and VBMI if it says so.
 #[derive(Clone, Copy)]
-pub struct Avx512Vnni(());
+pub struct Bytes512<const VBMI: bool>(());
 
-/// Calls intrinsics that need what [`Avx512Vnni`] proves.
+/// Without VBMI.
+pub type Avx512Vnni = Bytes512<false>;
+
+/// With it (2019 and later), which takes bits from any place of eight bytes.
+pub type Avx512Vbmi = Bytes512<true>;
+
+/// Calls intrinsics that need what [`Bytes512`] proves.
 macro_rules! avx512 {
     ($intrinsics:expr) => {
-        // SAFETY: an `Avx512Vnni` is only made where the machine has the instructions, and each pointer comes from a
+        // SAFETY: a `Bytes512` is only made where the machine has the instructions, and each pointer comes from a
         // reference to an array of the size that the intrinsic reads or writes.
         unsafe { $intrinsics }
     };
 }
 
-impl Avx512Vnni {
+impl<const VBMI: bool> Bytes512<VBMI> {
     /// None if the machine lacks any of them.
     #[inline]
     pub fn detect() -> Option<Self> {
         let all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vnni");
+            && is_x86_feature_detected!("avx512vnni")
+            && (!VBMI || is_x86_feature_detected!("avx512vbmi"));
         all.then_some(Self(()))
     }
+}
 
+impl Avx512Vbmi {
+    /// Does the work with these instructions.
+    pub fn run(self, task: impl IntegerTask) {
+        #[target_feature(enable = "avx512f,avx512bw,avx512vnni,avx512vbmi")]
+        fn enabled(simd: Avx512Vbmi, task: impl IntegerTask) {
+            task.run(simd);
+        }
+        avx512!(enabled(self, task));
+    }
+}
+
+impl Avx512Vnni {
     /// Does the work with these instructions.
     pub fn run(self, task: impl IntegerTask) {
         #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
@@ -38,7 +59,7 @@ impl Avx512Vnni {
     }
 }
 
-impl Integers for Avx512Vnni {
+impl<const VBMI: bool> Integers for Bytes512<VBMI> {
     type Bytes = __m512i;
     type Sums = __m512i;
     type Rows = __m512;
@@ -105,6 +126,44 @@ impl Integers for Avx512Vnni {
     #[inline(always)]
     fn dot_signed(self, weights: [__m512i; 2], x: [Four; 2], sums: __m512i) -> __m512i {
         self.dot_unsigned(weights, x, sums)
+    }
+
+    #[inline(always)]
+    fn dot_sevens(self, weights: __m512i, x: Four, sums: __m512i) -> __m512i {
+        avx512!(_mm512_dpbusd_epi32(sums, weights, _mm512_set1_epi32(x)))
+    }
+
+    #[inline(always)]
+    fn window_bytes(self, from: &[u8; 16], windows: &Windows) -> __m512i {
+        avx512!({
+            let column = _mm512_broadcast_i32x4(_mm_loadu_si128(from.as_ptr().cast()));
+            let picked = _mm512_shuffle_epi8(column, _mm512_loadu_si512(windows.picks.as_ptr().cast()));
+            let moved = _mm512_srlv_epi32(picked, _mm512_loadu_si512(windows.shifts.as_ptr().cast()));
+            let window = _mm512_and_si512(moved, _mm512_set1_epi32(windows.window_mask as i32));
+            let product = _mm512_mullo_epi32(window, _mm512_set1_epi32(MULTIPLIER as i32));
+            _mm512_and_si512(product, _mm512_set1_epi32(windows.code_mask as i32))
+        })
+    }
+
+    #[inline(always)]
+    fn dot_columns(self, ring: &[u8], [a, b]: [usize; 2], windows: &Windows, x: Columns, sums: __m512i) -> __m512i {
+        let Some(from) = ring[a..].first_chunk::<QUAD>().filter(|_| VBMI) else {
+            let sums = self.dot_sevens(self.window_bytes(part(ring, a), windows), x.each[0], sums);
+            return self.dot_sevens(self.window_bytes(part(ring, b), windows), x.each[1], sums);
+        };
+        // Windows as halves of a row's word, those of the first column in the lower ones: a product of 16 by 32 bits is
+        // three of 16 by 16. Both halves of it are added up as bytes, which do not pass 254.
+        avx512!({
+            let picked = _mm512_permutexvar_epi8(self.load_bytes(&windows.pair_picks), self.load_bytes(from));
+            let window = _mm512_multishift_epi64_epi8(self.load_bytes(&windows.pair_shifts), picked);
+            let window = _mm512_and_si512(window, _mm512_set1_epi16(windows.window_mask as i16));
+            let (low, high) = (_mm512_set1_epi16(MULTIPLIER as i16), _mm512_set1_epi16((MULTIPLIER >> 16) as i16));
+            let lower = _mm512_mullo_epi16(window, low);
+            let upper = _mm512_add_epi16(_mm512_mulhi_epu16(window, low), _mm512_mullo_epi16(window, high));
+            let mask = _mm512_set1_epi32(windows.code_mask as i32);
+            let bytes = _mm512_add_epi8(_mm512_and_si512(lower, mask), _mm512_and_si512(upper, mask));
+            _mm512_dpbusd_epi32(sums, bytes, _mm512_set1_epi32(x.both))
+        })
     }
 
     #[inline(always)]

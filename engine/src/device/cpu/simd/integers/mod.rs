@@ -17,7 +17,7 @@ mod simd128;
 #[cfg(target_arch = "x86_64")]
 pub use avx2::{Avx2Integers, AvxVnni};
 #[cfg(target_arch = "x86_64")]
-pub use avx512::Avx512Vnni;
+pub use avx512::{Avx512Vbmi, Avx512Vnni};
 #[cfg(target_arch = "aarch64")]
 pub use neon::{NeonDotprod, NeonI8mm, NeonIntegers};
 
@@ -32,6 +32,60 @@ pub const ROWS: usize = 16;
 
 /// Bytes of four weights of each row.
 pub const QUAD: usize = 4 * ROWS;
+
+/// How a column of sixteen rows becomes their windows of 16 bits, and these the bytes that are summed up.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub struct Windows {
+    /// For each row, which bytes of the column hold its window; none in the place of the fourth.
+    pub picks: [u8; QUAD],
+    /// By how many bits they are then moved down.
+    pub shifts: [u32; ROWS],
+    /// For each two rows, the four bytes of a column that hold their windows, and those of the next column.
+    pub pair_picks: [u8; QUAD],
+    /// Where in these eight bytes each byte of a row's two windows begins, in bits.
+    pub pair_shifts: [u8; QUAD],
+    /// Which bits of a window count.
+    pub window_mask: u32,
+    /// Which bits of its product.
+    pub code_mask: u32,
+}
+
+impl Windows {
+    /// Of weights of so many bits.
+    #[inline(always)]
+    pub fn of(bits: usize, window_mask: u32, code_mask: u32) -> Self {
+        let picks = std::array::from_fn(|at| if at % 4 == 3 { 128 } else { (at / 4 * bits / 8 + at % 4) as u8 });
+        let shifts = std::array::from_fn(|row| (row * bits % 8) as u32);
+        let pair_picks = std::array::from_fn(|at| {
+            let (column, byte) = (at % 8 / 4, at % 4);
+            (column * 2 * bits + at / 8 * 2 * bits / 8 + byte) as u8
+        });
+        let pair_shifts = std::array::from_fn(|at| {
+            let (rows, row, column, byte) = (at / 8, at % 8 / 4, at % 4 / 2, at % 2);
+            (rows * 2 * bits % 8 + row * bits + column * 32 + byte * 8) as u8
+        });
+        Self { picks, shifts, pair_picks, pair_shifts, window_mask, code_mask }
+    }
+}
+
+/// What two columns are multiplied with.
+#[derive(Clone, Copy)]
+pub struct Columns {
+    /// Each four times.
+    pub each: [Four; 2],
+    /// Both twice.
+    pub both: Four,
+}
+
+/// The sixteen bytes from a place on; there are as many.
+#[inline(always)]
+pub fn part(bytes: &[u8], at: usize) -> &[u8; 16] {
+    match bytes[at..].first_chunk() {
+        Some(part) => part,
+        None => &[0; 16],
+    }
+}
 
 /// Four activations, as bytes of a little-endian word.
 pub type Four = i32;
@@ -72,6 +126,17 @@ pub trait Integers: Copy {
     fn start(self, sum: i32) -> Self::Sums;
     /// Adds the products of two times four weights between 0 and 63.
     fn dot_unsigned(self, weights: [Self::Bytes; 2], x: [Four; 2], sums: Self::Sums) -> Self::Sums;
+    /// Adds the products of four weights between 0 and 127.
+    fn dot_sevens(self, weights: Self::Bytes, x: Four, sums: Self::Sums) -> Self::Sums;
+    /// The bytes of the windows of a column of a trellis: of each row, those of its window's product.
+    fn window_bytes(self, from: &[u8; 16], windows: &Windows) -> Self::Bytes;
+    /// Adds the products of two columns of a trellis, neighbours in a tile, which begin at those bytes of its ring; a
+    /// quad of bytes lies behind each beginning.
+    #[inline(always)]
+    fn dot_columns(self, ring: &[u8], at: [usize; 2], windows: &Windows, x: Columns, sums: Self::Sums) -> Self::Sums {
+        let sums = self.dot_sevens(self.window_bytes(part(ring, at[0]), windows), x.each[0], sums);
+        self.dot_sevens(self.window_bytes(part(ring, at[1]), windows), x.each[1], sums)
+    }
     /// Adds the products of two times four signed weights that are [biased](Self::bias). No activation is -128.
     fn dot_signed(self, weights: [Self::Bytes; 2], x: [Four; 2], sums: Self::Sums) -> Self::Sums;
 

@@ -5,8 +5,8 @@
 
 use std::arch::{aarch64::*, asm};
 
-use super::{Four, IntegerTask, Integers, QUAD, ROWS};
-use crate::device::cpu::simd::neon::widen_f16;
+use super::{Four, IntegerTask, Integers, QUAD, ROWS, Windows};
+use crate::{device::cpu::simd::neon::widen_f16, quant::trellis::MULTIPLIER};
 
 /// The proof that this machine has NEON, the product instructions of ARMv8.2 if `DOTPROD`, and those of ARMv8.6 if `I8MM`.
 #[derive(Clone, Copy)]
@@ -155,6 +155,35 @@ impl<const DOTPROD: bool, const I8MM: bool> Integers for Bytes128<DOTPROD, I8MM>
             }
         }
         sums
+    }
+
+    #[inline(always)]
+    fn dot_sevens(self, weights: [uint8x16_t; 4], x: Four, mut sums: [int32x4_t; 8]) -> [int32x4_t; 8] {
+        let x = neon!(vreinterpretq_s8_s32(vdupq_n_s32(x)));
+        for (four, weights) in weights.into_iter().enumerate() {
+            let weights = neon!(vreinterpretq_s8_u8(weights));
+            if DOTPROD {
+                sums[four] = sdot(sums[four], weights, x);
+            } else {
+                (sums[2 * four], sums[2 * four + 1]) = pairs(weights, x, sums[2 * four], sums[2 * four + 1]);
+            }
+        }
+        sums
+    }
+
+    #[inline(always)]
+    fn window_bytes(self, from: &[u8; 16], windows: &Windows) -> [uint8x16_t; 4] {
+        let column = neon!(vld1q_u8(from.as_ptr()));
+        std::array::from_fn(|four| {
+            neon!({
+                let picked = vqtbl1q_u8(column, vld1q_u8(windows.picks.as_ptr().add(16 * four)));
+                // A negative count moves down.
+                let down = vnegq_s32(vreinterpretq_s32_u32(vld1q_u32(windows.shifts.as_ptr().add(4 * four))));
+                let window = vandq_u32(vshlq_u32(vreinterpretq_u32_u8(picked), down), vdupq_n_u32(windows.window_mask));
+                let product = vmulq_u32(window, vdupq_n_u32(MULTIPLIER));
+                vreinterpretq_u8_u32(vandq_u32(product, vdupq_n_u32(windows.code_mask)))
+            })
+        })
     }
 
     #[inline(always)]

@@ -1,7 +1,10 @@
 //! Plain Rust.
 
-use super::{Four, Integers, QUAD, ROWS};
-use crate::{device::cpu::simd::scalar::Scalar, quant::f16_to_f32};
+use super::{Four, Integers, QUAD, ROWS, Windows};
+use crate::{
+    device::cpu::simd::scalar::Scalar,
+    quant::{f16_to_f32, trellis::MULTIPLIER},
+};
 
 #[inline(always)]
 fn dot(weight: impl Fn(usize) -> i32, x: Four, sums: &mut [i32; ROWS]) {
@@ -67,6 +70,25 @@ impl Integers for Scalar {
         dot(|at| i32::from(weights[0][at] as i8), x[0], &mut sums);
         dot(|at| i32::from(weights[1][at] as i8), x[1], &mut sums);
         sums
+    }
+
+    #[inline(always)]
+    fn dot_sevens(self, weights: [u8; QUAD], x: Four, mut sums: [i32; ROWS]) -> [i32; ROWS] {
+        dot(|at| i32::from(weights[at]), x, &mut sums);
+        sums
+    }
+
+    #[inline(always)]
+    fn window_bytes(self, from: &[u8; 16], windows: &Windows) -> [u8; QUAD] {
+        let mut bytes = [0; QUAD];
+        for ((to, picks), shift) in
+            bytes.as_chunks_mut().0.iter_mut().zip(windows.picks.as_chunks().0).zip(windows.shifts)
+        {
+            let picked: [u8; 4] = picks.map(|pick: u8| if pick < 16 { from[usize::from(pick)] } else { 0 });
+            let window = u32::from_le_bytes(picked) >> shift & windows.window_mask;
+            *to = (window.wrapping_mul(MULTIPLIER) & windows.code_mask).to_le_bytes();
+        }
+        bytes
     }
 
     #[inline(always)]

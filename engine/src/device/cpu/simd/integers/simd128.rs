@@ -5,8 +5,11 @@
 
 use std::arch::wasm32::*;
 
-use super::{Four, Integers, QUAD, ROWS};
-use crate::device::cpu::simd::simd128::{Simd128, widen_f16};
+use super::{Four, Integers, QUAD, ROWS, Windows};
+use crate::{
+    device::cpu::simd::simd128::{Simd128, widen_f16},
+    quant::trellis::MULTIPLIER,
+};
 
 type Four128 = [v128; 4];
 
@@ -155,6 +158,34 @@ impl Integers for Simd128 {
         let ((a, b), (c, d)) = (dot(v[0], y, a, b), dot(v[1], y, c, d));
         let ((e, f), (g, h)) = (dot(v[2], y, e, f), dot(v[3], y, g, h));
         [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    fn dot_sevens(self, w: Four128, x: Four, [a, b, c, d, e, f, g, h]: [v128; 8]) -> [v128; 8] {
+        if RELAXED {
+            let x = i32x4_splat(x);
+            let (a, b) = (dot_relaxed(w[0], x, a), dot_relaxed(w[1], x, b));
+            return [a, b, dot_relaxed(w[2], x, c), dot_relaxed(w[3], x, d), e, f, g, h];
+        }
+        let x = widen(x);
+        let ((a, b), (c, d)) = (dot(w[0], x, a, b), dot(w[1], x, c, d));
+        let ((e, f), (g, h)) = (dot(w[2], x, e, f), dot(w[3], x, g, h));
+        [a, b, c, d, e, f, g, h]
+    }
+
+    #[inline(always)]
+    fn window_bytes(self, from: &[u8; 16], windows: &Windows) -> Four128 {
+        // SAFETY: `from` is an array of the sixteen bytes that are read.
+        let column = unsafe { v128_load(from.as_ptr().cast()) };
+        let picks = self.load_bytes(&windows.picks);
+        let bytes = |picks: v128, first: usize| {
+            // There is no shift for each lane: moved up to a common place by a product, and down together.
+            let [a, b, c, d] = [0, 1, 2, 3].map(|lane| 256_u32 >> windows.shifts[first + lane]);
+            let moved = u32x4_shr(i32x4_mul(i8x16_swizzle(column, picks), u32x4(a, b, c, d)), 8);
+            let product = i32x4_mul(v128_and(moved, u32x4_splat(windows.window_mask)), u32x4_splat(MULTIPLIER));
+            v128_and(product, u32x4_splat(windows.code_mask))
+        };
+        [bytes(picks[0], 0), bytes(picks[1], 4), bytes(picks[2], 8), bytes(picks[3], 12)]
     }
 
     #[inline(always)]
