@@ -26,9 +26,9 @@ pub struct Rule {
     pub format: String,
 }
 
-/// Tables get so many bits more than the matrices between them: each row is looked up alone, and no other makes its
-/// errors good.
-const TABLE_BITS_MORE: u32 = 2;
+/// Tables get so many bits more than the matrices between them. On the bundled model with matrices of 3 bits, a table of
+/// 5 in place of 4 lowers the divergence by 6 %, and as many bits in the matrices lower it by 21 %.
+const TABLE_BITS_MORE: u32 = 1;
 
 impl Recipe {
     /// So many bits for each matrix.

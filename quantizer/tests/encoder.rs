@@ -80,3 +80,22 @@ fn numbers_that_are_none_do_no_harm() {
     trellis.encode(&numbers, &mut Scratch::default(), &mut ring);
     assert!(ring.iter().any(|byte| *byte != 0));
 }
+
+#[test]
+fn what_is_far_out_of_reach_gets_the_most_there_is() {
+    let (mut random, mut scratch) = (Random::new(2), Scratch::default());
+    let numbers: [f32; TILE_WEIGHTS] = std::array::from_fn(|at| match at % 16 {
+        0 => 30.0,
+        8 => -30.0,
+        _ => random.normal() as f32,
+    });
+    for bits in 4..=6 {
+        let trellis = Trellis::new(bits, Code::default()).unwrap();
+        let mut ring = vec![0; tile_bytes(bits)];
+        trellis.encode(&numbers, &mut scratch, &mut ring);
+        for (at, (number, decoded)) in numbers.iter().zip(decode_tile(bits, trellis.code(), &ring)).enumerate() {
+            let decoded = f32::from(decoded) / 64.0;
+            assert!(number.abs() < 20.0 || decoded * number.signum() > 1.5, "{bits} bits, {at}: {number} {decoded}");
+        }
+    }
+}

@@ -1,145 +1,23 @@
 //! A whole small model, from its files to the files of its quantised model.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+mod small_model;
+
+use std::sync::atomic::Ordering;
 
 use hearth_engine::{
     Error, Result,
-    device::{CpuDevice, Device, Serial, SimdLevel, Workers},
+    decode::{Session, SessionOptions},
     file::{MemoryFolder, OpenedModel, open_model},
-    quant::trellis::{Code, Codebook},
 };
 use hearth_quantizer::{
-    Host, Options, Progress, Recipe, Rule,
+    Options, Recipe, Rule,
     model::{Report, quantize_model},
-    random::Random,
 };
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-
-const CONFIG: &str = r#"{"model_type": "qwen2", "vocab_size": 48, "hidden_size": 64, "intermediate_size": 96,
-    "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16,
-    "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
-    "tie_word_embeddings": TIED}"#;
-
-/// A model of random weights, with biases, norms that are not 1 and a few columns that stand out.
-fn opened(is_tied: bool) -> OpenedModel {
-    let mut random = Random::new(9);
-    let mut tensors: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![48, 64])];
-    for layer in 0..2 {
-        let shapes: [(&str, &[usize]); 12] = [
-            ("input_layernorm.weight", &[64]),
-            ("self_attn.q_proj.weight", &[64, 64]),
-            ("self_attn.k_proj.weight", &[32, 64]),
-            ("self_attn.v_proj.weight", &[32, 64]),
-            ("self_attn.q_proj.bias", &[64]),
-            ("self_attn.k_proj.bias", &[32]),
-            ("self_attn.v_proj.bias", &[32]),
-            ("self_attn.o_proj.weight", &[64, 64]),
-            ("post_attention_layernorm.weight", &[64]),
-            ("mlp.gate_proj.weight", &[96, 64]),
-            ("mlp.up_proj.weight", &[96, 64]),
-            ("mlp.down_proj.weight", &[64, 96]),
-        ];
-        tensors.extend(shapes.map(|(name, shape)| (format!("model.layers.{layer}.{name}"), shape.to_vec())));
-    }
-    tensors.push(("model.norm.weight".into(), vec![64]));
-    if !is_tied {
-        tensors.push(("lm_head.weight".into(), vec![48, 64]));
-    }
-    let values: Vec<Vec<u8>> = tensors
-        .iter()
-        .map(|(name, shape)| {
-            let columns = shape[shape.len() - 1];
-            let value = |at: usize| match name.contains("norm") {
-                true => 1.0 + 0.3 * random.normal() as f32,
-                false if at % columns == 5 => random.normal() as f32,
-                false => 0.2 * random.normal() as f32,
-            };
-            (0..shape.iter().product()).map(value).flat_map(f32::to_le_bytes).collect()
-        })
-        .collect();
-    let views = tensors
-        .iter()
-        .zip(&values)
-        .map(|((name, shape), values)| (name.clone(), TensorView::new(Dtype::F32, shape.clone(), values).unwrap()));
-    let folder = MemoryFolder::new("a small model")
-        .with("config.json", CONFIG.replace("TIED", &is_tied.to_string()))
-        .with("tokenizer.json", "{}")
-        .with("model.safetensors", safetensors::serialize(views, None).unwrap());
-    pollster::block_on(open_model(&folder, None)).unwrap()
-}
-
-/// Texts of random tokens.
-fn texts() -> Vec<Vec<u32>> {
-    let mut random = Random::new(4);
-    (0..6).map(|_| (0..32).map(|_| (random.bits() % 48) as u32).collect()).collect()
-}
-
-fn options(bits: u32) -> Options {
-    let mut options = Options::new(Recipe::of_bits(bits).unwrap());
-    options.code = Code::new(Codebook::Sum7, 12).unwrap();
-    options.seed = 3;
-    options
-}
-
-/// A folder in memory, whose owner loses patience after so many files.
-struct MemoryHost {
-    files: Mutex<BTreeMap<String, Vec<u8>>>,
-    patience: AtomicUsize,
-    seen: Mutex<Vec<Progress>>,
-}
-
-impl MemoryHost {
-    fn new(patience: usize) -> Self {
-        Self { files: Mutex::default(), patience: AtomicUsize::new(patience), seen: Mutex::default() }
-    }
-
-    fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        self.files.lock().unwrap().clone()
-    }
-
-    fn config(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.files()["config.json"]).unwrap()
-    }
-}
-
-impl Host for MemoryHost {
-    fn workers(&self) -> &dyn Workers {
-        &Serial
-    }
-
-    fn kept(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.files.lock().unwrap().get(name).cloned())
-    }
-
-    fn keep(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.files.lock().unwrap().insert(name.to_owned(), bytes.to_vec());
-        let _ = self.patience.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        Ok(())
-    }
-
-    fn forget(&self, name: &str) -> Result<()> {
-        self.files.lock().unwrap().remove(name);
-        Ok(())
-    }
-
-    fn progress(&self, progress: &Progress) {
-        self.seen.lock().unwrap().push(progress.clone());
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.patience.load(Ordering::Relaxed) == 0
-    }
-}
+use safetensors::{Dtype, SafeTensors};
+use small_model::{MemoryHost, device, opened, options, texts};
 
 fn run(opened: &OpenedModel, options: &Options, host: &MemoryHost) -> Result<Report> {
-    let mut device = Device::Cpu(CpuDevice::with_simd(Arc::new(Serial), SimdLevel::Scalar));
-    pollster::block_on(quantize_model(&mut device, opened, options, &texts(), host))
+    pollster::block_on(quantize_model(&mut device(), opened, options, &texts(), host))
 }
 
 #[test]
@@ -175,7 +53,7 @@ fn what_is_said_of_a_model_is_true() {
     let rule = |tensors: &str, format: &str| Rule { tensors: tensors.into(), format: format.into() };
     options.recipe.rules.extend([rule("*.v_proj.weight", "TRELLIS4"), rule("*.1.*.k_proj.weight", "Q4_0")]);
     let report = run(&opened(true), &options, &host).unwrap();
-    let config = host.config();
+    let config = config(&host);
     let quantization = &config["quantization_config"];
     assert_eq!((&quantization["quant_method"], &quantization["version"]), (&"hearth".into(), &1.into()));
     assert_eq!((&quantization["codebook"], &quantization["window_bits"]), (&"sum7".into(), &12.into()));
@@ -188,7 +66,7 @@ fn what_is_said_of_a_model_is_true() {
         let tensors = SafeTensors::deserialize(file).unwrap();
         let tensor = tensors.tensor(name).unwrap();
         let [rows, columns] = [0, 1].map(|side| entry["shape"][side].as_u64().unwrap() as usize);
-        let bits = if name.contains("v_proj") || name.contains("embed") { 4 } else { 2 };
+        let bits = if name.contains("v_proj") { 4 } else { 2 + usize::from(name.contains("embed")) };
         let (format, shape) = match name.contains("1.self_attn.k_proj") {
             true => ("Q4_0".to_owned(), [rows, columns / 32 * 18]),
             false => (format!("TRELLIS{bits}"), [rows.div_ceil(16), 32 + 2 * bits * columns]),
@@ -225,4 +103,73 @@ fn more_bits_leave_less_error() {
         report.tensors.iter().map(|tensor| tensor.error).sum::<f64>() / report.tensors.len() as f64
     });
     assert!(errors[0] < 0.15 && errors[1] < errors[0] / 6.0 && errors[2] < errors[1] / 6.0, "{errors:?}");
+}
+
+fn config(host: &MemoryHost) -> serde_json::Value {
+    serde_json::from_slice(&host.files()["config.json"]).unwrap()
+}
+
+/// What the engine makes of a text with a model.
+fn logits(opened: &OpenedModel) -> Vec<f32> {
+    let options = SessionOptions { context_tokens: 32, scoring: true };
+    let mut session = pollster::block_on(Session::load(device(), opened, options, &mut |_| Ok(()))).unwrap();
+    pollster::block_on(session.logits(&texts()[0])).unwrap()
+}
+
+/// The model that a run wrote.
+fn written(host: &MemoryHost) -> OpenedModel {
+    let files = host.files().into_iter();
+    let folder =
+        files.fold(MemoryFolder::new("its quantised model"), |folder, (name, bytes)| folder.with(&name, bytes));
+    pollster::block_on(open_model(&folder, None)).unwrap()
+}
+
+/// Root of the mean square of a difference, as a part of what it is a difference of.
+fn apart(expected: &[f32], found: &[f32]) -> f64 {
+    assert_eq!(expected.len(), found.len());
+    let square = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
+    let difference = square(&mut expected.iter().zip(found).map(|(expected, found)| expected - found));
+    (difference / square(&mut expected.iter().copied())).sqrt()
+}
+
+#[test]
+fn a_model_that_is_rotated_and_nothing_more_answers_the_same() {
+    for is_tied in [true, false] {
+        let opened = opened(is_tied);
+        let host = MemoryHost::new(usize::MAX);
+        let mut options = options(2);
+        options.recipe = Recipe { format: "plain".into(), table_format: "plain".into(), rules: Vec::new() };
+        run(&opened, &options, &host).unwrap();
+        assert_eq!(config(&host)["quantization_config"]["rotation"]["residual"], true);
+        let read = |opened: &OpenedModel| {
+            let name = "model.layers.0.self_attn.q_proj.weight";
+            let tensor = opened.catalog.tensor(name).unwrap();
+            pollster::block_on(opened.catalog.read_rows(tensor, 0..1)).unwrap()
+        };
+        let written = written(&host);
+        assert_ne!(read(&opened), read(&written), "its weights are others");
+        let found = apart(&logits(&opened), &logits(&written));
+        // F32, whose sums come in another order.
+        assert!(found < 1e-5, "tied: {is_tied}: {found}");
+    }
+}
+
+#[test]
+fn the_engine_reads_what_is_written_and_more_bits_bring_it_nearer() {
+    for is_tied in [true, false] {
+        let opened = opened(is_tied);
+        let expected = logits(&opened);
+        let of = |bits: u32, table_format: &str| {
+            let host = MemoryHost::new(usize::MAX);
+            let mut options = options(bits);
+            options.recipe.table_format = table_format.into();
+            run(&opened, &options, &host).unwrap();
+            apart(&expected, &logits(&written(&host)))
+        };
+        let found = [2, 4, 6].map(|bits| of(bits, "plain"));
+        assert!(found[0] < 0.6 && found[1] < 0.6 * found[0] && found[2] < 0.6 * found[1], "{is_tied}: {found:?}");
+        // A tied table is not rotated, and one of its columns stands out.
+        let with_table = of(6, "TRELLIS6");
+        assert!(with_table < 0.15, "{is_tied}: {with_table}");
+    }
 }

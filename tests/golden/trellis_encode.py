@@ -18,6 +18,7 @@ CODEBOOKS = {"sum7": (0x7F7F7F7F, 254, 2.0**-6), "sum6": (0x3F3F3F3F, 126, 2.0**
 CASES = [("sum7", 12), ("sum7", 16), ("sum6", 14)]
 TILES, WEIGHTS, SEAM = 3, 256, 32
 MOST = 0xFFFF
+MARGIN = 8192
 
 random = np.random.default_rng(20261125)
 
@@ -62,8 +63,10 @@ def recur(k, targets, of_windows, cost):
     return cost, ways[::-1]
 
 
-def ring(k, numbers, of_windows):
-    targets = [level(number) for number in numbers]
+def ring(k, numbers, codebook, of_windows):
+    _, offset, unit = CODEBOOKS[codebook]
+    farthest = int(offset * unit * 4096) + MARGIN // 2 ** (k - 2)
+    targets = [min(max(level(number), 32768 - farthest), 32768 + farthest) for number in numbers]
     shared_count = len(of_windows) // 2**k
     # The seam alone, as if there were no ring.
     rolled = targets[-SEAM:] + targets[:SEAM]
@@ -84,11 +87,12 @@ def ring(k, numbers, of_windows):
 
 
 def tiles():
-    """What is usual; what is far out of reach, with numbers in the middle between two; nothing but zeros."""
+    """What is usual; what is out of reach, with numbers in the middle between two; zeros and what is far out of reach."""
     usual = random.standard_normal(WEIGHTS)
     far = random.standard_normal(WEIGHTS) * np.where(random.random(WEIGHTS) < 0.1, 6, 1)
     far[::5] = np.rint(far[::5] * 4096 + 0.5) / 4096 - 0.5 / 4096
-    return np.stack([usual, far, np.zeros(WEIGHTS)]).astype(np.float32)
+    zeros = np.where(np.arange(WEIGHTS) % 64 < 16, 20 * random.standard_normal(WEIGHTS), 0)
+    return np.stack([usual, far, zeros]).astype(np.float32)
 
 
 def main():
@@ -99,7 +103,7 @@ def main():
             numbers = tiles()
             case = f"{codebook}.{window_bits}.{k}"
             tensors[f"{case}.numbers"] = numbers
-            tensors[f"{case}.rings"] = np.stack([ring(k, row, of_windows) for row in numbers])
+            tensors[f"{case}.rings"] = np.stack([ring(k, row, codebook, of_windows) for row in numbers])
     save_file(tensors, Path(__file__).parent / "trellis-encode.safetensors")
 
 

@@ -25,6 +25,13 @@ const TRIED_RATIO: f32 = 1.06;
 /// How many steps at most.
 const TRIED_STEPS: i32 = 12;
 
+/// Of all weights, those that a scale should reach.
+const FAR_QUANTILE: f64 = 0.998;
+/// What of a Gaussian source's that is, in deviations.
+const GAUSSIAN_FAR: f32 = 3.09;
+/// So much farther at most.
+const FAR_MOST: f32 = 16.0;
+
 /// Strips on which that is tried.
 const TRIED_STRIPS: usize = 4;
 
@@ -71,6 +78,7 @@ fn best_factor(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32], 
     let strips: Vec<&[f32]> = weights.chunks(STRIP_ROWS * columns).collect();
     let step = strips.len().div_ceil(TRIED_STRIPS).max(1);
     let sample: Vec<f32> = strips.into_iter().step_by(step).flatten().copied().collect();
+    let first = first * reach(&sample, columns);
     let error_of = |factor: f32| -> Option<f64> {
         let (_, _, errors) = round(workers, rounding, &sample, columns, factor)?;
         // Each strip counts the same, however long its rows are.
@@ -92,6 +100,22 @@ fn best_factor(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32], 
         }
     }
     Some(best.1)
+}
+
+/// How much farther than a Gaussian source's a few of the weights lie, at least 1: from there it is tried. Between there
+/// and a Gaussian's own scale it may get worse before it gets better.
+fn reach(sample: &[f32], columns: usize) -> f32 {
+    let mut lengths: Vec<f32> = Vec::with_capacity(sample.len());
+    for row in sample.chunks_exact(columns) {
+        let deviation = first_scale(row, 1.0);
+        lengths.extend(row.iter().map(|weight| if deviation > 0.0 { weight.abs() / deviation } else { 0.0 }));
+    }
+    let at = (lengths.len() as f64 * FAR_QUANTILE) as usize;
+    if at >= lengths.len() {
+        return 1.0;
+    }
+    let (_, far, _) = lengths.select_nth_unstable_by(at, f32::total_cmp);
+    (*far / GAUSSIAN_FAR).clamp(1.0, FAR_MOST)
 }
 
 /// A strip on its way.

@@ -226,7 +226,8 @@ pub async fn state_values(catalog: &Catalog, init: &StateInit, context_tokens: u
             };
             rope.table(context_tokens, factors.as_deref()).map(Some)
         }
-        StateInit::Positions { .. } => Ok(None),
+        // Only encoders and models that were rotated already have others.
+        _ => Ok(None),
     }
 }
 

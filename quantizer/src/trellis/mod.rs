@@ -20,6 +20,10 @@ const LEVELS_PER_UNIT: f32 = 4096.0;
 /// The level that stands for 0.
 const ZERO_LEVEL: f32 = 32768.0;
 
+/// How far beyond the greatest number a target may lie, for two bits; half as far for each bit more. Farther away all
+/// windows would cost the most there is, and none would be the best.
+const MARGIN: u16 = 8192;
+
 /// How many weights on each side of the seam are encoded to find its bits.
 pub const SEAM_WEIGHTS: usize = 32;
 
@@ -34,6 +38,8 @@ pub struct Trellis {
     seam_weights: usize,
     /// What each window stands for, as [`level`] counts.
     levels: Vec<u16>,
+    /// What a target is held within.
+    reach: (u16, u16),
     step: fn(Step<'_>) -> u16,
 }
 
@@ -58,7 +64,9 @@ impl Trellis {
         }
         let unit = code.codebook.unit();
         let levels = (0..=code.window_mask()).map(|window| level(code.number(window as u16) as f32 * unit)).collect();
-        Ok(Self { bits, code, seam_weights: SEAM_WEIGHTS, levels, step: step_for(bits) })
+        let farthest = level(code.codebook.offset() as f32 * unit) + (MARGIN >> (bits - 2));
+        let reach = (u16::MAX - farthest + 1, farthest);
+        Ok(Self { bits, code, seam_weights: SEAM_WEIGHTS, levels, reach, step: step_for(bits) })
     }
 
     /// With so many weights on each side of the seam, from 1 to half of all.
@@ -79,7 +87,7 @@ impl Trellis {
 
     /// The ring for 256 numbers with their rows' scales taken away, in the order of the tile.
     pub fn encode(&self, numbers: &[f32; TILE_WEIGHTS], scratch: &mut Scratch, ring: &mut [u8]) {
-        let targets = numbers.map(level);
+        let targets = numbers.map(|number| level(number).clamp(self.reach.0, self.reach.1));
         let shared = self.seam(&targets, scratch);
         let windows = self.between(&targets, shared, scratch);
         self.write(&windows, ring);
