@@ -63,7 +63,7 @@ pub(super) fn pages(name: &str, bytes: Vec<u8>, is_stopped: &mut dyn FnMut() -> 
         // Nobody waits any more if it was left behind.
         let _ = sender.send(outcome);
     };
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("hearth-pdf".to_owned())
         .stack_size(STACK_BYTES)
         .spawn(reader)
@@ -71,7 +71,11 @@ pub(super) fn pages(name: &str, bytes: Vec<u8>, is_stopped: &mut dyn FnMut() -> 
     let started = Instant::now();
     let ended = loop {
         match receiver.recv_timeout(STOP_EVERY) {
-            Ok(Ok(outcome)) => return outcome,
+            Ok(Ok(outcome)) => {
+                // It has nothing left to do but to put its own memory back.
+                let _ = thread.join();
+                return outcome;
+            }
             Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) => return Err(bad("it breaks the reader".to_owned())),
             Err(RecvTimeoutError::Timeout) if is_stopped() => break DocumentError::Cancelled,
             Err(RecvTimeoutError::Timeout) if started.elapsed() >= TIME_MAX => {
