@@ -21,11 +21,11 @@ const UI: &[&str] = &[".ts", ".svelte"];
 /// What must never stand where.
 const NEVER: &[Never] = &[
     Never {
-        within: &["engine/src/"],
+        within: &["engine/src/", "quantizer/src/"],
         except: &[],
         endings: RUST,
         pattern: r"\bstd::(fs|net|time|process|env)\b|\bstd::thread\b|\bthread::(spawn|sleep)\b|\be?print(ln)?!|\btauri\b",
-        because: "the engine is pure: files, sockets, clocks, threads and printing belong to the host",
+        because: "the engine and the quantizer are pure: files, sockets, clocks, threads and printing belong to the host",
         broken: "use std::{fs, sync::Arc};",
         right: "use std::{fmt, sync::Arc};",
     },

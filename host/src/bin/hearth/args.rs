@@ -104,6 +104,8 @@ pub enum Command {
     /// Measure how good a model is
     #[command(subcommand)]
     Eval(crate::evaluate::Eval),
+    /// Make a smaller model of a model, with weights of 2 to 6 bits
+    Quantize(crate::quantize::Quantize),
     /// Measure how fast a model is here
     Bench(Bench),
     /// Serve the user interface and the engine to browsers on this machine

@@ -12,6 +12,7 @@ mod interrupt;
 mod models;
 mod output;
 mod probe;
+mod quantize;
 mod serve;
 mod session;
 mod tokenize;
@@ -70,6 +71,7 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
         Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),
         Command::Models { command } => models::models(&start()?, command.as_ref(), output),
         Command::Eval(args) => evaluate::eval(args, &models, global, output, start),
+        Command::Quantize(args) => quantize::quantize(&models, args, global, output),
         Command::Bench(bench) => bench::bench(&start()?, bench, global, output),
         Command::Serve(serve) => serve::serve(models, serve, global, output),
     }

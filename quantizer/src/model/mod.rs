@@ -1,0 +1,13 @@
+//! A whole model, layer by layer.
+
+mod calibration;
+mod folding;
+mod layer;
+mod part;
+mod pipeline;
+mod shards;
+mod survey;
+mod tables;
+
+pub use pipeline::{Report, TensorReport, quantize_model};
+pub use survey::allocate_bits;
