@@ -17,7 +17,7 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
-pub use integers::{Four, IntegerTask, Integers, QUAD, ROWS};
+pub use integers::{Four, IntegerTask, Integers, QUAD, ROWS, SHARES_MAX};
 pub use level::SimdLevel;
 
 /// Numbers of a block.
