@@ -19,14 +19,14 @@ struct Params {
     rotary: u32,        // how many of a head's numbers turn; 0: none
     interleaved: u32,
     epsilon: f32,       // of the norm
-    query_at: u32,      // where the projections lie
+    query_at: u32,      // where the projections lie, multiples of 4
     key_at: u32,
     value_at: u32,
     split_keys: u32,    // so many keys are worth a piece of their own
     splits_max: u32,
 }
 @group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> projected: array<f32>;             // (heads + 2 kv_heads, head_dim)
+@group(0) @binding(2) var<storage, read> projected: array<vec4<f32>>;       // (heads + 2 kv_heads, head_dim)
 @group(0) @binding(3) var<storage, read> query_norm: array<f32>;            // (head_dim), or (heads, head_dim)
 @group(0) @binding(4) var<storage, read> key_norm: array<f32>;              // (head_dim), or (kv_heads, head_dim)
 @group(0) @binding(5) var<storage, read> table: array<vec2<f32>>;           // (context, rotary / 2): cosine, sine
@@ -47,26 +47,42 @@ const BY_WIDTH = 2u;        // one mean over all heads
 
 const TILE = 256u;          // keys
 const LOWEST = -3.0e38;
-// First the heads as they come, queries and then the key; then the scores and shares of a tile: (HEADS, TILE); at the end
-// what each thread has mixed, five numbers each.
-var<workgroup> pool: array<f32, 2048>;
+// First the heads as they come, queries and then the key; then of each key in a tile the scores and shares of the first
+// four heads, behind them those of the others; at the end what each thread has mixed.
+var<workgroup> pool: array<vec4<f32>, 512>;
 var<workgroup> query: array<vec4<f32>, 256>;        // (HEADS, head_dim), times the scale
 var<workgroup> new_key: array<vec4<f32>, 64>;       // (head_dim)
 var<workgroup> factors: array<vec4<f32>, 3>;        // of the norm, a head each, the key last
 
 //#import shared/heads.wgsl
+//#import shared/scores.wgsl
 
-fn new_value(kv_head: u32, word: u32) -> vec4<f32> {
-    let at = params.value_at + kv_head * params.head_dim + word * 4u;
-    return vec4<f32>(projected[at], projected[at + 1u], projected[at + 2u], projected[at + 3u]);
-}
-
-// A word of a key's value; the token's own is not in the cache yet.
-fn value_of(cache_at: u32, kv_head: u32, key: u32, word: u32) -> vec4<f32> {
+// Adds up what the threads have mixed for two heads from `head` on, and writes it: two at a time is what shared memory holds.
+fn write_pair(
+    head: u32, even: vec4<f32>, odd: vec4<f32>, tops: vec4<f32>, totals: vec4<f32>,
+    first_head: u32, lanes: u32, split: u32, splits: u32, thread: u32,
+) {
+    if (head >= HEADS) { return; }
     let words = params.head_dim >> 2u;
-    let cached = values[cache_at + min(key, max(step.position, 1u) - 1u) * words + word];
-    if (key >= step.position) { return new_value(kv_head, word); }
-    return cached;
+    workgroupBarrier();
+    pool[thread] = even;
+    pool[256u + thread] = odd;
+    workgroupBarrier();
+    for (var i = thread; i < 2u * words; i += THREADS) {
+        let nth = i / words;
+        let word = i % words;
+        let h = head + nth;
+        if (h >= HEADS) { continue; }
+        var sum = vec4<f32>();
+        for (var lane = 0u; lane < lanes; lane++) { sum += pool[nth * 256u + lane * words + word]; }
+        if (splits == 1u) {
+            out[(first_head + h) * words + word] = sum / totals[h & 3u];
+        } else {
+            let at = (split * params.heads + first_head + h) * (words + 1u);
+            partials[at + word] = sum;
+            if (word == 0u) { partials[at + words] = vec4<f32>(tops[h & 3u], totals[h & 3u], 0.0, 0.0); }
+        }
+    }
 }
 
 @compute @workgroup_size(THREADS)
@@ -76,11 +92,17 @@ fn main(
 //#if subgroups
     @builtin(subgroup_id) subgroup: u32,
     @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_size) subgroup_size: u32,
+    @builtin(subgroup_invocation_id) subgroup_thread: u32,
 //#end
 ) {
 //#if subgroups
     subgroup_index = subgroup;
     subgroup_count = subgroups;
+    // WebGPU does not say that threads lie in subgroups in their order.
+    let place = subgroup * subgroup_size + subgroup_thread;
+//#else
+    let place = thread;
 //#end
     let words = params.head_dim >> 2u;
     let first_head = group.x * HEADS;
@@ -102,106 +124,89 @@ fn main(
     let lanes = THREADS / words;
     let lane = thread / words;
     let word = thread % words;
-    var highest: array<f32, 8>;
-    var total: array<f32, 8>;
-    var mixed: array<vec4<f32>, 8>;
-    for (var h = 0u; h < HEADS; h++) { highest[h] = LOWEST; }
+    var highest = Heads(vec4<f32>(LOWEST), vec4<f32>(LOWEST));
+    var total = Heads(vec4<f32>(), vec4<f32>());
+//#repeat h 8
+    var mixed_{h} = vec4<f32>();
+//#end
     for (var tile = begin; tile < end; tile += TILE) {
         let count = min(TILE, end - tile);
-        var best: array<f32, 8>;
-        for (var h = 0u; h < HEADS; h++) { best[h] = LOWEST; }
+        // The first values are on their way while scores are computed; the last of them perhaps for nothing.
+//#repeat n 8
+        var value_{n} = value_of(cache_at, kv_head, tile + min(lane + {n}u * lanes, count - 1u), word);
+//#end
         workgroupBarrier();
-        for (var i = thread; i < count; i += THREADS) {
-            let key = tile + i;
-            // The token's own key is not in the cache yet; what is read in its place is not used.
-            let is_new = key >= position;
-            let start = cache_at + min(key, max(position, 1u) - 1u) * words;
-            var scores: array<f32, 8>;
-            // Four loads at once: one after the other would wait for memory each time.
-            var w = 0u;
-            for (; w + 4u <= words; w += 4u) {
-                var a = keys[start + w];
-                var b = keys[start + w + 1u];
-                var c = keys[start + w + 2u];
-                var d = keys[start + w + 3u];
-                if (is_new) {
-                    a = new_key[w];
-                    b = new_key[w + 1u];
-                    c = new_key[w + 2u];
-                    d = new_key[w + 3u];
-                }
-                for (var h = 0u; h < HEADS; h++) {
-                    let at = h * words + w;
-                    scores[h] += dot(query[at], a) + dot(query[at + 1u], b) + dot(query[at + 2u], c) + dot(query[at + 3u], d);
-                }
-            }
-            for (; w < words; w++) {
-                var four = keys[start + w];
-                if (is_new) { four = new_key[w]; }
-                for (var h = 0u; h < HEADS; h++) { scores[h] += dot(query[h * words + w], four); }
-            }
-            for (var h = 0u; h < HEADS; h++) {
-                var score = scores[h];
-                if (params.softcap > 0.0) { score = softcap(score, params.softcap); }
-                best[h] = max(best[h], score);
-                pool[h * TILE + i] = score;
+        var best = Heads(vec4<f32>(LOWEST), vec4<f32>(LOWEST));
+        // All threads of a subgroup must come here together, so the last ones may do a key again.
+        for (var first = 0u; first < count; first += 2u * THREADS / SHARING) {
+            let nth = vec2<u32>(first + place / SHARING) + vec2<u32>(0u, THREADS / SHARING);
+            let i = min(nth, vec2<u32>(count - 1u));
+            let is_mine = nth < vec2<u32>(select(0u, count, place % SHARING == 0u));
+            let pair = products(tile + i.x, tile + i.y, cache_at, place % SHARING);
+            let a = scores_of(pair.a.first);
+            let b = scores_of(pair.b.first);
+            best.first = max(best.first, max(a, b));
+            if (is_mine.x) { pool[i.x] = a; }
+            if (is_mine.y) { pool[i.y] = b; }
+            if (HEADS > 4u) {
+                let c = scores_of(pair.a.last);
+                let d = scores_of(pair.b.last);
+                best.last = max(best.last, max(c, d));
+                if (is_mine.x) { pool[TILE + i.x] = c; }
+                if (is_mine.y) { pool[TILE + i.y] = d; }
             }
         }
-        for (var four = 0u; four < HEADS; four += 4u) {
-            let tops = workgroup_max4(vec4<f32>(best[four], best[four + 1u], best[four + 2u], best[four + 3u]), thread);
-            for (var i = 0u; i < 4u && four + i < HEADS; i++) {
-                let h = four + i;
-                let top = max(highest[h], tops[i]);
-                let shrink = exp(highest[h] - top);
-                highest[h] = top;
-                total[h] *= shrink;
-                mixed[h] *= shrink;
-                // Each thread turns its own scores into shares.
-                for (var at = thread; at < count; at += THREADS) { pool[h * TILE + at] = exp(pool[h * TILE + at] - top); }
-            }
+        let first_top = max(highest.first, workgroup_max4(best.first, thread));
+        let first_shrink = exp(highest.first - first_top);
+        highest.first = first_top;
+        total.first *= first_shrink;
+//#repeat h 4
+        mixed_{h} *= first_shrink[{h}];
+//#end
+        for (var i = thread; i < count; i += THREADS) { pool[i] = exp(pool[i] - first_top); }
+        if (HEADS > 4u) {
+            let last_top = max(highest.last, workgroup_max4(best.last, thread));
+            let last_shrink = exp(highest.last - last_top);
+            highest.last = last_top;
+            total.last *= last_shrink;
+            mixed_4 *= last_shrink.x;
+            mixed_5 *= last_shrink.y;
+            mixed_6 *= last_shrink.z;
+            mixed_7 *= last_shrink.w;
+            for (var i = thread; i < count; i += THREADS) { pool[TILE + i] = exp(pool[TILE + i] - last_top); }
         }
         workgroupBarrier();
-        if (lane < lanes) {
-            for (var i = lane; i < count; i += lanes * 4u) {
-                // Four loads at once, the last of them perhaps for nothing.
-                let nth = vec4<u32>(i) + lanes * vec4<u32>(0u, 1u, 2u, 3u);
-                let a = value_of(cache_at, kv_head, tile + min(nth.x, count - 1u), word);
-                let b = value_of(cache_at, kv_head, tile + min(nth.y, count - 1u), word);
-                let c = value_of(cache_at, kv_head, tile + min(nth.z, count - 1u), word);
-                let d = value_of(cache_at, kv_head, tile + min(nth.w, count - 1u), word);
-                let is_there = nth < vec4<u32>(count);
-                let at = min(nth, vec4<u32>(count - 1u));
-                for (var h = 0u; h < HEADS; h++) {
-                    let start = h * TILE;
-                    let four = vec4<f32>(pool[start + at.x], pool[start + at.y], pool[start + at.z], pool[start + at.w]);
-                    let shares = select(vec4<f32>(), four, is_there);
-                    total[h] += shares.x + shares.y + shares.z + shares.w;
-                    mixed[h] += shares.x * a + shares.y * b + shares.z * c + shares.w * d;
+        for (var first = lane; first < count; first += lanes * 8u) {
+//#repeat n 8
+            if (first > lane) { value_{n} = value_of(cache_at, kv_head, tile + min(first + {n}u * lanes, count - 1u), word); }
+//#end
+//#repeat n 8
+            if (first + {n}u * lanes < count && lane < lanes) {
+                let shares = pool[first + {n}u * lanes];
+                total.first += shares;
+                mixed_0 += shares.x * value_{n};
+                if (HEADS > 1u) { mixed_1 += shares.y * value_{n}; }
+                if (HEADS > 2u) { mixed_2 += shares.z * value_{n}; }
+                if (HEADS > 3u) { mixed_3 += shares.w * value_{n}; }
+                if (HEADS > 4u) {
+                    let others = pool[TILE + first + {n}u * lanes];
+                    total.last += others;
+                    mixed_4 += others.x * value_{n};
+                    mixed_5 += others.y * value_{n};
+                    mixed_6 += others.z * value_{n};
+                    mixed_7 += others.w * value_{n};
                 }
             }
+//#end
         }
     }
-    for (var h = 0u; h < HEADS; h++) {
-        workgroupBarrier();
-        for (var i = 0u; i < 4u; i++) { pool[thread * 5u + i] = mixed[h][i]; }
-        pool[thread * 5u + 4u] = total[h];
-        workgroupBarrier();
-        if (thread < words) {
-            var sum = vec4<f32>();
-            var all = 0.0;
-            for (var other = thread; other < lanes * words; other += words) {
-                let start = other * 5u;
-                sum += vec4<f32>(pool[start], pool[start + 1u], pool[start + 2u], pool[start + 3u]);
-                all += pool[start + 4u];
-            }
-            let head = first_head + h;
-            if (splits == 1u) {
-                out[head * words + thread] = sum / all;
-            } else {
-                let at = (group.y * params.heads + head) * (words + 1u);
-                partials[at + thread] = sum;
-                if (thread == 0u) { partials[at + words] = vec4<f32>(highest[h], all, 0.0, 0.0); }
-            }
-        }
-    }
+    // All threads of a lane have the same total.
+    let counts = lane < lanes && word == 0u;
+    let first_total = workgroup_sum4(select(vec4<f32>(), total.first, counts), thread);
+    var last_total = vec4<f32>();
+    if (HEADS > 4u) { last_total = workgroup_sum4(select(vec4<f32>(), total.last, counts), thread); }
+    write_pair(0u, mixed_0, mixed_1, highest.first, first_total, first_head, lanes, group.y, splits, thread);
+    write_pair(2u, mixed_2, mixed_3, highest.first, first_total, first_head, lanes, group.y, splits, thread);
+    write_pair(4u, mixed_4, mixed_5, highest.last, last_total, first_head, lanes, group.y, splits, thread);
+    write_pair(6u, mixed_6, mixed_7, highest.last, last_total, first_head, lanes, group.y, splits, thread);
 }

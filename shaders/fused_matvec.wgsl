@@ -1,7 +1,9 @@
 // Up to three matrices, one below the other, times one vector, and what comes before and after such a product:
-// - before, if NORM: x becomes x / sqrt(mean(x^2) + epsilon) * norm. The sum of squares is taken in the same pass, and its
-//   factor multiplies the sums of products at the end;
-// - after: a matrix's bias if its bit in BIASES is set, then what EPILOGUE says.
+// - before, by NORM: x becomes x / sqrt(mean(x^2) + epsilon) * norm. The sum of squares is taken in the same pass, and its
+//   factor multiplies the sums of products at the end. If the dispatch that wrote x has handed it on, it is already times
+//   norm, and behind it lie the sums of squares of each four of its numbers;
+// - after: a matrix's bias if its bit in BIASES is set, then what EPILOGUE says;
+// - if HANDS_ON, what is written is also handed on in that way, times the norm of the product that comes next.
 // A workgroup computes four rows, so that each part of x is read once for all of them; with a gate these are two rows of
 // either matrix. A thread reads four weights of a row at a time, or, where rows are long and divide so, as many as a
 // format's wide reading takes, of all four rows before it uses any, so that many loads are on their way at once. On
@@ -25,11 +27,11 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;          // (columns)
-@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;       // (columns)
+@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;       // (columns); if handed on: x, then (columns / 4)
 @group(0) @binding(4) var<storage, read> weights: array<u32>;          // (rows, columns)
 @group(0) @binding(5) var<storage, read> first_bias: array<f32>;       // (rows of the first matrix)
-@group(0) @binding(6) var<storage, read> second_bias: array<f32>;
-@group(0) @binding(7) var<storage, read> third_bias: array<f32>;
+@group(0) @binding(6) var<storage, read> second_bias: array<f32>;       // if HANDS_ON: the next product's norm
+@group(0) @binding(7) var<storage, read_write> third_bias: array<f32>;  // if HANDS_ON: (rows), then (rows / 4)
 @group(0) @binding(8) var<storage, read_write> out: array<f32>;        // (all rows)
 //#if narrow
 @group(0) @binding(9) var<storage, read> wide_weights: array<u32>;         // the same as `weights`
@@ -43,12 +45,15 @@ struct Params {
 //#import shared/activation.wgsl
 
 override THREADS: u32 = 64u;    // a power of two, at most 128
-override NORM: bool = false;
+override NORM: u32 = 0u;
+const OWN = 1u;                 // of x, as it is read
+const HANDED = 2u;              // by the dispatch that wrote x
 override BIASES: u32 = 0u;      // a bit for each matrix
 override EPILOGUE: u32 = 0u;
 const ADD = 1u;                 // out += factor * row
 const GATED = 2u;               // out = f(row of the first matrix) * row of the second
 const SCALE = 3u;               // out = softcap(factor * row)
+override HANDS_ON: bool = false;    // only with ADD, of one matrix whose rows are a multiple of 16
 
 fn bias_of(row: u32) -> f32 {
     if (row >= params.third_row) {
@@ -61,6 +66,19 @@ fn bias_of(row: u32) -> f32 {
     }
     if ((BIASES & 1u) != 0u) { return first_bias[params.first_row + row]; }
     return 0.0;
+}
+
+// Adds four rows to what is there, and hands the sums on. One thread does so: it is their squares' sum that is wanted.
+fn hand_on(first: u32) {
+    let at = params.out_first + params.first_row + first;
+    var totals = all_row_totals();
+    if (BIASES != 0u) { totals += vec4<f32>(bias_of(first), bias_of(first + 1u), bias_of(first + 2u), bias_of(first + 3u)); }
+    let sums = vec4<f32>(out[at], out[at + 1u], out[at + 2u], out[at + 3u]) + params.factor * totals;
+    for (var i = 0u; i < 4u; i++) {
+        out[at + i] = sums[i];
+        third_bias[first + i] = sums[i] * second_bias[first + i];
+    }
+    third_bias[params.rows + (first >> 2u)] = dot(sums, sums);
 }
 
 @compute @workgroup_size(THREADS)
@@ -89,6 +107,11 @@ fn main(
     let starts = (rows + vec4<u32>(params.base_row)) * params.columns;
     var sums = vec4<f32>();
     var squares = 0.0;
+    if (NORM == HANDED) {
+        for (var i = thread; i < (params.columns >> 4u); i += THREADS) {
+            squares += dot(norm[(params.columns >> 2u) + i], vec4<f32>(1.0));
+        }
+    }
 //#if int8
     for (var column = thread * 32u; column < params.columns; column += THREADS * 32u) {
         let at = starts + vec4<u32>(column);
@@ -100,7 +123,7 @@ fn main(
         var most4 = vec4<f32>();
         for (var i = 0u; i < 8u; i++) {
             var value = x[(column >> 2u) + i];
-            if (NORM) {
+            if (NORM == OWN) {
                 squares += dot(value, value);
                 value *= norm[(column >> 2u) + i];
             }
@@ -131,7 +154,7 @@ fn main(
         var all = vec4<f32>();
         for (var i = 0u; i < CHUNK / 4u; i++) {
             var value = x[(column >> 2u) + i];
-            if (NORM) {
+            if (NORM == OWN) {
                 squares += dot(value, value);
                 value *= norm[(column >> 2u) + i];
             }
@@ -149,7 +172,7 @@ fn main(
 //#else
     for (var column = thread * 4u; column < params.columns; column += THREADS * 4u) {
         var value = x[column >> 2u];
-        if (NORM) {
+        if (NORM == OWN) {
             squares += dot(value, value);
             value *= norm[column >> 2u];
         }
@@ -164,10 +187,14 @@ fn main(
 //#end
 //#end
     reduce_rows(sums, squares, thread);
+    if (HANDS_ON) {
+        if (thread == 0u) { hand_on(first); }
+        return;
+    }
     let row = first + thread;
     if (thread >= each || row >= count) { return; }
     var factor = 1.0;
-    if (NORM) { factor = inverseSqrt(squares_total() / f32(params.columns) + params.epsilon); }
+    if (NORM != 0u) { factor = inverseSqrt(squares_total() / f32(params.columns) + params.epsilon); }
     let at = params.out_first + params.first_row + row;
     if (gated) {
         var gate = factor * row_total(thread);

@@ -1,12 +1,16 @@
 // What `attend` does to queries and keys before they meet: norms and turns. Its bindings and shared memory are `attend`'s.
 
+fn pool_at(at: u32) -> f32 {
+    return pool[at >> 2u][at & 3u];
+}
+
 // The sum of squares of every head in the pool; all threads together.
 fn head_factors(thread: u32) {
     for (var four = 0u; four <= HEADS; four += 4u) {
         var squares = vec4<f32>();
         for (var i = 0u; i < 4u && four + i <= HEADS; i++) {
             for (var at = thread; at < params.head_dim; at += THREADS) {
-                let value = pool[(four + i) * params.head_dim + at];
+                let value = pool_at((four + i) * params.head_dim + at);
                 squares[i] += value * value;
             }
         }
@@ -21,13 +25,13 @@ fn width_factors(thread: u32) {
     let query_width = params.heads * params.head_dim;
     let key_width = params.kv_heads * params.head_dim;
     var squares = vec4<f32>();
-    for (var at = thread; at < query_width; at += THREADS) {
-        let value = projected[params.query_at + at];
-        squares.x += value * value;
+    for (var word = thread; word < (query_width >> 2u); word += THREADS) {
+        let four = projected[(params.query_at >> 2u) + word];
+        squares.x += dot(four, four);
     }
-    for (var at = thread; at < key_width; at += THREADS) {
-        let value = projected[params.key_at + at];
-        squares.y += value * value;
+    for (var word = thread; word < (key_width >> 2u); word += THREADS) {
+        let four = projected[(params.key_at >> 2u) + word];
+        squares.y += dot(four, four);
     }
     let sums = workgroup_sum4(squares, thread);
     if (thread == 0u) {
@@ -42,7 +46,7 @@ fn width_factors(thread: u32) {
 // The `at`-th number of a head in the pool, turned by the token's position.
 fn turned(head: u32, at: u32) -> f32 {
     let start = head * params.head_dim;
-    if (at >= params.rotary) { return pool[start + at]; }
+    if (at >= params.rotary) { return pool_at(start + at); }
     let pairs = params.rotary >> 1u;
     var pair = at % pairs;
     var is_second = at >= pairs;
@@ -55,40 +59,39 @@ fn turned(head: u32, at: u32) -> f32 {
         second = first + 1u;
     }
     let turn = table[step.position * pairs + pair];
-    let a = pool[first];
-    let b = pool[second];
+    let a = pool_at(first);
+    let b = pool_at(second);
     if (is_second) { return a * turn.y + b * turn.x; }
     return a * turn.x - b * turn.y;
 }
 
 // The queries and the new key: from the projection, through norm and turn, into `query` and `new_key`.
 fn prepare(first_head: u32, kv_head: u32, thread: u32) {
-    let count = HEADS * params.head_dim;
-    let query_at = params.query_at + first_head * params.head_dim;
-    let key_at = params.key_at + kv_head * params.head_dim;
-    for (var at = thread; at < count + params.head_dim; at += THREADS) {
-        if (at < count) { pool[at] = projected[query_at + at]; } else { pool[at] = projected[key_at + at - count]; }
+    let words = params.head_dim >> 2u;
+    let count = HEADS * words;
+    let query_at = (params.query_at >> 2u) + first_head * words;
+    let key_at = (params.key_at >> 2u) + kv_head * words;
+    for (var at = thread; at < count + words; at += THREADS) {
+        pool[at] = projected[select(key_at + at - count, query_at + at, at < count)];
     }
     workgroupBarrier();
     if (NORM != 0u) {
         if (NORM == BY_HEAD) { head_factors(thread); } else { width_factors(thread); }
         workgroupBarrier();
         let whole = NORM == BY_WIDTH;
-        for (var at = thread; at < count + params.head_dim; at += THREADS) {
-            let head = at / params.head_dim;
-            var weight_at = at % params.head_dim;
+        for (var word = thread; word < count + words; word += THREADS) {
+            let head = word / words;
             let factor = factors[head >> 2u][head & 3u];
             if (head < HEADS) {
-                if (whole) { weight_at = first_head * params.head_dim + at; }
-                pool[at] *= factor * query_norm[weight_at];
+                let at = 4u * select(word % words, first_head * words + word, whole);
+                pool[word] *= factor * vec4<f32>(query_norm[at], query_norm[at + 1u], query_norm[at + 2u], query_norm[at + 3u]);
             } else {
-                if (whole) { weight_at += kv_head * params.head_dim; }
-                pool[at] *= factor * key_norm[weight_at];
+                let at = 4u * (word % words + select(0u, kv_head * words, whole));
+                pool[word] *= factor * vec4<f32>(key_norm[at], key_norm[at + 1u], key_norm[at + 2u], key_norm[at + 3u]);
             }
         }
         workgroupBarrier();
     }
-    let words = params.head_dim >> 2u;
     for (var word = thread; word < (HEADS + 1u) * words; word += THREADS) {
         let head = word / words;
         let at = (word % words) * 4u;

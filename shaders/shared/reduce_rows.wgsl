@@ -11,7 +11,7 @@ var<workgroup> square_sums: array<f32, 32>;
 fn reduce_rows(rows: vec4<f32>, squares: f32, thread: u32) {
     // Every thread of a subgroup holds the same sum: they all write the same value.
     row_sums[subgroup_index] = subgroupAdd(rows);
-    if (NORM) { square_sums[subgroup_index] = subgroupAdd(squares); }
+    if (NORM != 0u) { square_sums[subgroup_index] = subgroupAdd(squares); }
     workgroupBarrier();
 }
 
@@ -20,6 +20,12 @@ fn row_total(row: u32) -> f32 {
     var total = 0.0;
     for (var i = 0u; i < subgroup_count; i++) { total += row_sums[i][row]; }
     return total;
+}
+
+fn all_row_totals() -> vec4<f32> {
+    var totals = vec4<f32>();
+    for (var i = 0u; i < subgroup_count; i++) { totals += row_sums[i]; }
+    return totals;
 }
 
 fn squares_total() -> f32 {
@@ -46,6 +52,10 @@ fn reduce_rows(rows: vec4<f32>, squares: f32, thread: u32) {
 
 fn row_total(row: u32) -> f32 {
     return row_sums[0][row];
+}
+
+fn all_row_totals() -> vec4<f32> {
+    return row_sums[0];
 }
 
 fn squares_total() -> f32 {

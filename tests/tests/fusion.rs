@@ -250,6 +250,62 @@ fn feed_forward_blocks_are_two_dispatches() {
     check(&cases);
 }
 
+/// From one product to the next: a product that is added to the stream, the norm, and products of several formats, the
+/// last of which is added to the stream again.
+fn handed_case(columns: u32, format: Format, scaled: bool, dispatches: usize) -> Case {
+    let mut case = KernelCase::new(format!("handed on: {columns} in {format:?}, {scaled}"), step(3));
+    let (x, stream) = (case.numbers(1, 64).0, case.numbers(1, columns).0);
+    let [product, normed] = [columns, columns].map(|columns| case.scratch(columns));
+    let mut commands = Vec::new();
+    if scaled {
+        let params = add_scaled::Params { columns, factor: 0.25 };
+        commands.push(matvec(x, case.weight(Format::Q8_0, columns, 64).0, product, [columns, 64], false));
+        let (bias, params_of_bias) = (case.numbers(1, columns).0, add_bias::Params { columns, single: 0 });
+        commands.push(Command::AddBias(AddBias { bias, x: product, params: params_of_bias }));
+        commands.push(Command::AddScaled(AddScaled { x: product, out: stream, params }));
+    } else {
+        commands.push(matvec(x, case.weight(Format::Q8_0, columns, 64).0, stream, [columns, 64], true));
+    }
+    commands.push(norm(stream, case.numbers(1, columns).0, normed, 1, columns));
+    let (gate, up, activated) = (case.scratch(160), case.scratch(160), case.scratch(160));
+    for out in [gate, up] {
+        commands.push(matvec(normed, case.weight(format, 160, columns).0, out, [160, columns], false));
+    }
+    let params = gated::Params { columns: 160, activation: 0 };
+    commands.push(Command::Gated(Gated { gate, up, out: activated, params }));
+    commands.push(matvec(activated, case.weight(Format::Q8_0, columns, 160).0, stream, [columns, 160], true));
+    let (last, logits) = (case.scratch(columns), case.numbers(1, 37).0);
+    commands.push(norm(stream, case.numbers(1, columns).0, last, 1, columns));
+    commands.push(matvec(last, case.weight(format, 37, columns).0, logits, [37, columns], false));
+    case.program.plans.push(Plan { name: "handed on".into(), tokens_max: 1, commands });
+    (case, vec![stream, logits], dispatches)
+}
+
+#[test]
+fn sums_are_handed_on_to_the_next_product() {
+    let cases = [
+        handed_case(96, Format::Q8_0, false, 4),
+        handed_case(2080, Format::Q4_0, true, 4),
+        handed_case(256, Format::Q4_K, false, 4),
+        handed_case(20, Format::F32, true, 4),
+    ];
+    for (case, ..) in &cases {
+        let blocks = &Fusion::of(&case.program, &|_, _| true).plans[0];
+        let matvecs = blocks.iter().flat_map(|block| &block.fused).filter_map(|fused| match fused {
+            Fused::Matvec(matvec) => Some(matvec),
+            _ => None,
+        });
+        let (mut given, mut taken) = (0, 0);
+        for matvec in matvecs {
+            given += usize::from(matvec.hands_on.is_some());
+            taken += usize::from(matvec.norm.is_some_and(|norm| norm.is_handed));
+        }
+        let wanted = if case.name.contains("20 in F32") { 0 } else { 2 };
+        assert_eq!((given, taken), (wanted, wanted), "{}", case.name);
+    }
+    check(&cases);
+}
+
 #[test]
 fn what_follows_a_product_is_done_with_it() {
     let mut cases = Vec::new();

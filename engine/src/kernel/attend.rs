@@ -52,7 +52,7 @@ pub struct Attend {
 }
 
 impl Attend {
-    /// Query heads that a workgroup takes: those that share a key head, or some of them.
+    /// Query heads that a workgroup takes at most: those that share a key head, or some of them.
     pub fn heads_each(&self) -> u32 {
         let shared_by = self.params.heads / self.params.kv_heads.max(1);
         let most = HEADS_EACH_MAX.min(NUMBERS_EACH_MAX / self.params.head_dim.max(1)).max(1);
@@ -67,8 +67,8 @@ impl Attend {
     }
 
     /// A workgroup for some heads and a piece of the context.
-    pub fn groups(&self, splits: u32) -> [u32; 3] {
-        [self.params.heads / self.heads_each(), splits, 1]
+    pub fn groups(&self, splits: u32, heads_each: u32) -> [u32; 3] {
+        [self.params.heads / heads_each.max(1), splits, 1]
     }
 
     /// Elements of what the pieces leave for `attend_combine`, with the whole context in use.

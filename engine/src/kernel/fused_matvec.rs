@@ -14,6 +14,8 @@ pub struct FusedNorm {
     pub weight: TensorId,
     /// Added to the mean of squares.
     pub epsilon: f32,
+    /// Whether the command before it has handed x on, times the weight and with its squares.
+    pub is_handed: bool,
 }
 
 /// One of the matrices, and what is added to its product.
@@ -87,12 +89,30 @@ pub struct FusedMatvec {
     pub out: FusedOut,
     /// What happens on the way.
     pub epilogue: Epilogue,
+    /// The weight of the norm through which the next command reads what this one adds to, if that is handed on: the sums
+    /// times the weight, and their squares, for memory between commands. Each workgroup of the next command would have to
+    /// multiply and to square all of it otherwise.
+    pub hands_on: Option<TensorId>,
 }
 
 impl FusedMatvec {
     /// A bit for each matrix that has a bias.
     pub fn biases(&self) -> u32 {
         self.matrices.iter().enumerate().map(|(nth, matrix)| u32::from(matrix.bias.is_some()) << nth).sum()
+    }
+
+    /// Whether what it writes can be handed on: sums of one matrix, four of which share a sum of squares, and four of
+    /// those a load.
+    pub fn can_hand_on(&self) -> bool {
+        matches!(self.epilogue, Epilogue::Add { .. })
+            && self.matrices.len() == 1
+            && self.rows().is_multiple_of(16)
+            && matches!(self.out, FusedOut::Tensor(_))
+    }
+
+    /// Elements that it hands on: the sums, and those of their squares.
+    pub fn handed_elements(&self) -> u32 {
+        if self.hands_on.is_some() { self.rows() + self.rows() / 4 } else { 0 }
     }
 
     /// Rows in all.

@@ -4,6 +4,7 @@
 //! Only plans for one token are fused: their dispatches are so small that a GPU waits between them most of the time.
 
 mod block;
+mod hand;
 
 use std::{collections::HashMap, ops::Range};
 
@@ -46,6 +47,8 @@ pub struct Fusion {
     pub stacks: Vec<Vec<TensorId>>,
     /// Elements of the memory between two fused commands.
     pub between_elements: u32,
+    /// Elements of the memory for what is handed on.
+    pub handed_elements: u32,
 }
 
 impl Fusion {
@@ -64,10 +67,12 @@ impl Fusion {
         for (plan, blocks) in program.plans.iter().zip(&mut fusion.plans) {
             if plan.tokens_max == 1 {
                 *blocks = fuse(program, plan, &stackable);
+                hand::on(program, blocks, fits);
             }
         }
         for fused in fusion.plans.iter().flatten().flat_map(|block| &block.fused) {
             let Fused::Matvec(matvec) = fused else { continue };
+            fusion.handed_elements = fusion.handed_elements.max(matvec.handed_elements());
             if let FusedOut::Between(first) = matvec.out {
                 fusion.between_elements = fusion.between_elements.max(first + matvec.rows());
             }

@@ -41,8 +41,9 @@ pub enum Size {
     Command { command: Command, part_rows: u32 },
     /// Always as many.
     Fixed([u32; 3]),
-    /// As many as the position asks for.
-    Attend(Attend, Tuning),
+    /// As many as the position asks for, of so many heads each; if `is_cut` is said, only where the context is cut, or is
+    /// not.
+    Attend { attend: Attend, tuning: Tuning, heads_each: u32, is_cut: Option<bool> },
     /// Only if the context is cut.
     Combine(Attend, Tuning),
     /// For batches of some sizes alone, of which a workgroup takes `tile` tokens.
@@ -57,8 +58,9 @@ impl Size {
         match self {
             Self::Command { command, part_rows } => Some(groups(command, *part_rows, step.tokens)),
             Self::Fixed(groups) => Some(*groups),
-            Self::Attend(attend, tuning) => {
-                Some(attend.groups(attend.splits(step, tuning.split_keys, tuning.splits_max)))
+            Self::Attend { attend, tuning, heads_each, is_cut } => {
+                let splits = attend.splits(step, tuning.split_keys, tuning.splits_max);
+                is_cut.is_none_or(|is_cut| is_cut == (splits > 1)).then(|| attend.groups(splits, *heads_each))
             }
             Self::Combine(attend, tuning) => {
                 (attend.splits(step, tuning.split_keys, tuning.splits_max) > 1).then_some([attend.params.heads, 1, 1])

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     kernel::{
-        Attend, Epilogue, FUSED_MATRICES_MAX, FusedMatvec, FusedOut, NormAdd, Reading,
+        Attend, Epilogue, FusedMatvec, FusedOut, NormAdd, Reading,
         shader::{Kernel, attend, attend_combine, fused_matvec},
     },
     plan::Fusion,
@@ -22,6 +22,10 @@ pub struct Spare {
     between: wgpu::Buffer,
     /// What the pieces of the context leave.
     partials: wgpu::Buffer,
+    /// What one product hands on to the next.
+    handed: wgpu::Buffer,
+    /// Bound where a shader may write and does not.
+    unused: wgpu::Buffer,
 }
 
 impl Spare {
@@ -31,6 +35,8 @@ impl Spare {
         Self {
             between: buffers::storage(bench.device, "between", u64::from(fusion.between_elements) * 4),
             partials: buffers::storage(bench.device, "partials", partials * 4),
+            handed: buffers::storage(bench.device, "handed", u64::from(fusion.handed_elements) * 4),
+            unused: buffers::storage(bench.device, "unused", 4),
         }
     }
 }
@@ -38,7 +44,7 @@ impl Spare {
 impl Spare {
     /// Bytes of all of it.
     pub fn bytes(&self) -> u64 {
-        self.between.size() + self.partials.size()
+        [&self.between, &self.partials, &self.handed, &self.unused].into_iter().map(wgpu::Buffer::size).sum()
     }
 }
 
@@ -55,9 +61,10 @@ pub fn of_matvec(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, matvec: &Fuse
             reading: tuning.reading(bench.format(first.weights), matvec.columns),
             constants: vec![
                 ("THREADS", tuning.matvec_threads(matvec.columns)),
-                ("NORM", u32::from(matvec.norm.is_some())),
+                ("NORM", matvec.norm.map_or(0, |norm| if norm.is_handed { 2 } else { 1 })),
                 ("BIASES", matvec.biases()),
                 ("EPILOGUE", matvec.epilogue.number()),
+                ("HANDS_ON", u32::from(matvec.hands_on.is_some())),
             ],
             params: bytes_of(&matvec_params(matvec, part, rows)).to_vec(),
             storage: matvec_storage(bench, spare, matvec, part),
@@ -96,17 +103,26 @@ fn matvec_params(matvec: &FusedMatvec, part: &Part, rows: u32) -> fused_matvec::
 /// What is not there is bound to x, which the shader then does not read in its place.
 fn matvec_storage(bench: &Bench<'_>, spare: &Spare, matvec: &FusedMatvec, part: &Part) -> Vec<wgpu::Buffer> {
     let whole = |id: TensorId| bench.buffers.whole(id).ok().cloned();
-    let x = whole(matvec.x);
-    let norm = matvec.norm.and_then(|norm| whole(norm.weight)).or_else(|| x.clone());
-    let bias = |nth: usize| matvec.matrices.get(nth).and_then(|matrix| whole(matrix.bias?)).or_else(|| x.clone());
+    let x = match matvec.norm {
+        Some(norm) if norm.is_handed => Some(spare.handed.clone()),
+        _ => whole(matvec.x),
+    };
+    let norm = match matvec.norm {
+        Some(norm) if !norm.is_handed => whole(norm.weight),
+        _ => x.clone(),
+    };
+    let bias = |nth: usize| matvec.matrices.get(nth).and_then(|matrix| whole(matrix.bias?));
+    let (second, third) = match matvec.hands_on {
+        Some(next_norm) => (whole(next_norm), spare.handed.clone()),
+        None => (bias(1).or_else(|| x.clone()), bias(2).unwrap_or_else(|| spare.unused.clone())),
+    };
     let out = match matvec.out {
         FusedOut::Tensor(id) => whole(id),
         FusedOut::Between(_) => Some(spare.between.clone()),
     };
-    let biases = (0..FUSED_MATRICES_MAX).map(bias);
     let weights = Some(part.buffer.clone());
-    let all = [x.clone(), norm, weights.clone()].into_iter().chain(biases).chain([out, weights]);
-    all.flatten().collect()
+    let first = bias(0).or_else(|| x.clone());
+    [x, norm, weights.clone(), first, second, Some(third), out, weights].into_iter().flatten().collect()
 }
 
 /// Attention, and what puts its pieces together.
@@ -125,14 +141,15 @@ pub fn of_attend(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, command: &Att
         Some(spare.partials.clone()),
     ];
     let norm = command.norm.map_or(0, |norm| if norm.by_width { 2 } else { 1 });
-    let attend = Sketch {
+    let storage: Vec<wgpu::Buffer> = storage.into_iter().flatten().collect();
+    let attend = |heads_each: u32, is_cut: Option<bool>| Sketch {
         kernel: Kernel::Attend,
         format: None,
         reading: Reading::Narrow,
-        constants: vec![("THREADS", tuning.attend_threads), ("HEADS", command.heads_each()), ("NORM", norm)],
+        constants: vec![("THREADS", tuning.attend_threads), ("HEADS", heads_each), ("NORM", norm)],
         params: bytes_of(&attend_params(command, tuning)).to_vec(),
-        storage: storage.into_iter().flatten().collect(),
-        size: Size::Attend(command.clone(), tuning),
+        storage: storage.clone(),
+        size: Size::Attend { attend: command.clone(), tuning, heads_each, is_cut },
     };
     let params = attend_combine::Params {
         heads: command.params.heads,
@@ -150,7 +167,11 @@ pub fn of_attend(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, command: &Att
         storage: [Some(spare.partials.clone()), whole(command.out)].into_iter().flatten().collect(),
         size: Size::Combine(command.clone(), tuning),
     };
-    vec![attend, combine]
+    // A short context is read by each head for itself: there are more workgroups then, each with less to do.
+    match command.heads_each() {
+        1 => vec![attend(1, None), combine],
+        most => vec![attend(1, Some(false)), attend(most, Some(true)), combine],
+    }
 }
 
 fn attend_params(command: &Attend, tuning: Tuning) -> attend::Params {

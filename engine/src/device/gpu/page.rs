@@ -30,8 +30,14 @@ pub const ENABLE_SUBGROUPS: &str = "enable subgroups;\n";
 const TRIAL: &str = "
 @group(0) @binding(0) var<storage, read_write> out: array<vec4<f32>>;
 @compute @workgroup_size(64)
-fn main(@builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32) {
-    out[subgroup] = subgroupAdd(vec4<f32>(f32(subgroups))) + subgroupMax(vec4<f32>(f32(subgroup)));
+fn main(
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+    @builtin(subgroup_size) size: u32,
+    @builtin(subgroup_invocation_id) thread: u32,
+) {
+    let sum = subgroupAdd(vec4<f32>(f32(subgroups))) + subgroupMax(vec4<f32>(f32(subgroup)));
+    out[subgroup] = sum + subgroupShuffleXor(f32(thread * size), 1u);
 }
 ";
 

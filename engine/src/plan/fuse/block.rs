@@ -76,7 +76,8 @@ impl<'a> Matcher<'a> {
         if is_normed != norm.is_some() {
             return None;
         }
-        let norm = norm.map(|norm| (norm.x, FusedNorm { weight: norm.weight, epsilon: norm.params.epsilon }));
+        let norm = norm
+            .map(|norm| (norm.x, FusedNorm { weight: norm.weight, epsilon: norm.params.epsilon, is_handed: false }));
         let mut products = Products {
             x: norm.map_or(first.x, |(x, _)| x),
             norm: norm.map(|(_, norm)| norm),
@@ -241,7 +242,7 @@ impl<'a> Matcher<'a> {
 impl Products {
     fn command(&self, which: std::ops::Range<usize>, out: FusedOut, epilogue: Epilogue) -> FusedMatvec {
         let matrices = self.matrices[which].to_vec();
-        FusedMatvec { x: self.x, norm: self.norm, matrices, columns: self.columns, out, epilogue }
+        FusedMatvec { x: self.x, norm: self.norm, matrices, columns: self.columns, out, epilogue, hands_on: None }
     }
 }
 
