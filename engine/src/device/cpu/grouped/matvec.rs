@@ -71,7 +71,7 @@ impl Rows<'_> {
     #[inline(always)]
     fn multiply<S: Integers, F: Grouped>(self, simd: S) {
         // A block of 256 columns keeps a stream busy for long enough by itself.
-        let streams = if F::PARTS == 1 { S::STREAMS } else { S::STREAMS / 4 };
+        let streams = if F::PARTS == 1 { S::STREAMS } else { 1 };
         match streams {
             8 => self.multiply_streams::<S, F, 8>(simd),
             4 => self.multiply_streams::<S, F, 4>(simd),
@@ -114,6 +114,18 @@ fn products<S: Integers, F: Grouped, const COUNT: usize>(
     groups: [&[F::Block]; COUNT],
     x: &[XPart],
 ) -> [[f32; ROWS]; COUNT] {
+    let mut products = [[0.0; ROWS]; COUNT];
+    if F::PARTS > 1 {
+        // What unpacks scales and minima does so for all rows.
+        let mut totals = [simd.splat_rows(0.0); COUNT];
+        for (nth, x) in x.chunks_exact(F::PARTS).enumerate() {
+            add_blocks::<S, F, COUNT>(simd, groups.map(|blocks| blocks[nth].as_ref()), x, &mut totals);
+        }
+        for (total, products) in totals.into_iter().zip(&mut products) {
+            simd.store_rows(total, products);
+        }
+        return products;
+    }
     let mut totals = [[simd.share(0).splat_rows(0.0); COUNT]; SHARES_MAX];
     for (nth, x) in x.chunks_exact(F::PARTS).enumerate() {
         let blocks = groups.map(|blocks| blocks[nth].as_ref());
@@ -121,7 +133,6 @@ fn products<S: Integers, F: Grouped, const COUNT: usize>(
             add_blocks::<S::Share, F, COUNT>(simd.share(share), blocks, x, totals);
         }
     }
-    let mut products = [[0.0; ROWS]; COUNT];
     for (share, totals) in totals[..S::SHARES].iter().enumerate() {
         for (total, products) in totals.iter().zip(&mut products) {
             simd.share(share).store_rows(*total, products);
