@@ -107,7 +107,9 @@ fn a_plan_is_what_the_recorded_program_takes() {
         for outlook in &report.outlooks {
             let config = ModelConfig::read(&opened.documents).unwrap();
             let MemoryPlan { context_tokens, weights_bytes, cache_bytes, total_bytes, .. } = outlook.memory;
-            let model = Model::record(config, &opened.catalog, context_tokens, false).unwrap();
+            // There is no GPU here that would be taken.
+            let batch = CPU_PREFILL_TOKENS;
+            let model = Model::record_batches(config, &opened.catalog, context_tokens, false, batch).unwrap();
             let sum = |wanted: fn(&str, TensorKind) -> bool| {
                 let tensors = model.program.tensors.iter().filter(|tensor| wanted(&tensor.label, tensor.kind));
                 tensors.map(|tensor| tensor.bytes()).sum::<u64>()
