@@ -16,7 +16,7 @@ struct Started(Arc<Crew>, Vec<thread::JoinHandle<()>>);
 
 impl Started {
     fn new(count: usize) -> Self {
-        let crew = Arc::new(Crew::new(count));
+        let crew = Arc::new(Crew::new(count, 1000));
         let serve = |_| {
             let crew = crew.clone();
             thread::spawn(move || crew.serve())
@@ -90,7 +90,7 @@ fn a_panic_in_a_part_reaches_the_caller_and_the_crew_goes_on() {
 
 #[test]
 fn a_crew_that_lost_a_thread_says_so_instead_of_waiting() {
-    let crew = Arc::new(Crew::new(2));
+    let crew = Arc::new(Crew::new(2, 1000));
     let helper = thread::spawn({
         let crew = crew.clone();
         move || crew.serve()

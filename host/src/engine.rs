@@ -9,6 +9,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use hearth_engine::device::cpu::Activations;
 use hearth_engine::protocol::{Event, Failure, FailureCode, Request};
 
 pub use documents::{CONTENT_BYTES_MAX, DocumentOptions};
@@ -26,12 +27,14 @@ pub struct HostOptions {
     pub threads: Option<usize>,
     /// Whether GPUs may be looked for.
     pub gpu_allowed: bool,
+    /// What products on a CPU make of the activations.
+    pub activations: Activations,
 }
 
 impl HostOptions {
     /// All cores, and the GPU if there is one.
     pub fn new(models: ModelStore) -> Self {
-        Self { models, threads: None, gpu_allowed: true }
+        Self { models, threads: None, gpu_allowed: true, activations: Activations::default() }
     }
 }
 

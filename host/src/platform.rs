@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Instant};
 
 use hearth_engine::{
     Result,
-    device::{Workers, cpu::SimdLevel},
+    device::{
+        Workers,
+        cpu::{Activations, SimdLevel},
+    },
     file::BoxedFuture,
     protocol::{CpuReport, MemoryReport, ModelList},
     runtime::{ModelLocation, Platform},
@@ -20,12 +23,19 @@ pub struct HostPlatform {
     models: ModelStore,
     workers: Arc<dyn Workers>,
     gpu_allowed: bool,
+    activations: Activations,
 }
 
 impl HostPlatform {
     /// A platform whose clock starts now.
     pub fn new(models: ModelStore, workers: Arc<dyn Workers>, gpu_allowed: bool) -> Self {
-        Self { started: Instant::now(), models, workers, gpu_allowed }
+        let activations = Activations::default();
+        Self { started: Instant::now(), models, workers, gpu_allowed, activations }
+    }
+
+    /// With other activations than usual.
+    pub fn with_activations(self, activations: Activations) -> Self {
+        Self { activations, ..self }
     }
 }
 
@@ -76,6 +86,10 @@ impl Platform for HostPlatform {
 
     fn workers(&self) -> Arc<dyn Workers> {
         Arc::clone(&self.workers)
+    }
+
+    fn activations(&self) -> Activations {
+        self.activations
     }
 
     fn cpu(&self) -> CpuReport {

@@ -32,7 +32,7 @@ fn host(data: &Path, added: &[&str], allows_paths: bool) -> EngineHandle {
     for name in added {
         models.add(&fixture(name)).unwrap();
     }
-    let options = HostOptions { models: models.allow_adding(false), threads: Some(1), gpu_allowed: false };
+    let options = HostOptions { threads: Some(1), gpu_allowed: false, ..HostOptions::new(models.allow_adding(false)) };
     let documents = DocumentOptions { file: data.join("documents.sqlite"), allows_paths };
     EngineHandle::start_with(options, Some(documents)).unwrap()
 }
@@ -342,7 +342,8 @@ fn a_chat_and_the_documents_do_not_disturb_each_other() {
 
 #[test]
 fn an_engine_without_a_library_says_where_there_is_one() {
-    let options = HostOptions { models: ModelStore::new([models_dir()]), threads: Some(1), gpu_allowed: false };
+    let options =
+        HostOptions { threads: Some(1), gpu_allowed: false, ..HostOptions::new(ModelStore::new([models_dir()])) };
     let engine = EngineHandle::start(options).unwrap();
     for request in [Request::Documents, text("a.txt", "a"), Request::RemoveDocument { document: 1 }, search("Where?")] {
         let failure = failure(&engine, request);

@@ -20,7 +20,7 @@ fn fixture(name: &str) -> String {
 
 fn engine() -> EngineHandle {
     let models = ModelStore::new([]).allow_paths(true);
-    EngineHandle::start(HostOptions { models, threads: Some(1), gpu_allowed: false }).unwrap()
+    EngineHandle::start(HostOptions { threads: Some(1), gpu_allowed: false, ..HostOptions::new(models) }).unwrap()
 }
 
 fn load_request(model: &str) -> LoadRequest {

@@ -13,7 +13,7 @@ use hearth_host::{Client, EngineHandle, HostOptions, ModelStore};
 
 fn engine() -> EngineHandle {
     let models = ModelStore::new([models_dir()]);
-    EngineHandle::start(HostOptions { models, threads: Some(2), gpu_allowed: false }).unwrap()
+    EngineHandle::start(HostOptions { threads: Some(2), gpu_allowed: false, ..HostOptions::new(models) }).unwrap()
 }
 
 fn load() -> Request {

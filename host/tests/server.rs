@@ -30,7 +30,7 @@ use tower::ServiceExt;
 
 fn engine() -> EngineHandle {
     let models = ModelStore::new([models_dir()]);
-    EngineHandle::start(HostOptions { models, threads: Some(2), gpu_allowed: false }).unwrap()
+    EngineHandle::start(HostOptions { threads: Some(2), gpu_allowed: false, ..HostOptions::new(models) }).unwrap()
 }
 
 /// An interface of a page and a module.

@@ -83,14 +83,15 @@ def run_hearth(program, *args):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def hearth_greedy(program, model, prompt, count):
+def hearth_greedy(program, model, prompt, count, options=()):
     """Hearth's new tokens, and how many the prompt had."""
     if prompt["kind"] == "text":
         command, text = "complete", prompt["text"]
     else:
         command, text = "chat", prompt["messages"][-1]["content"]
     events = run_hearth(
-        program, command, "--json", "--greedy", "--device", "cpu", "--model", str(model), "--max-tokens", str(count), text)
+        program, command, "--json", "--greedy", "--device", "cpu", "--model", str(model), "--max-tokens", str(count),
+        *options, text)
     return [event["id"] for event in events if event["type"] == "token"], events[-1]["prompt_tokens"]
 
 

@@ -109,7 +109,9 @@ fn a_plan_is_what_the_recorded_program_takes() {
         for outlook in &report.outlooks {
             let config = ModelConfig::read(&opened.documents).unwrap();
             let MemoryPlan { context_tokens, weights_bytes, cache_bytes, total_bytes, .. } = outlook.memory;
-            let model = Model::record(config, &opened.catalog, context_tokens, false).unwrap();
+            // There is no GPU here that would be taken.
+            let batch = CPU_PREFILL_TOKENS;
+            let model = Model::record_batches(config, &opened.catalog, context_tokens, false, batch).unwrap();
             let sum = |wanted: fn(&str, TensorKind) -> bool| {
                 let tensors = model.program.tensors.iter().filter(|tensor| wanted(&tensor.label, tensor.kind));
                 tensors.map(|tensor| tensor.bytes()).sum::<u64>()
@@ -231,10 +233,11 @@ fn the_default_steps_down_and_a_wish_is_kept_or_refused() {
     let mut config = ModelConfig::read(&open(TINY).documents).unwrap();
     config.context_tokens = 100_000;
     let catalog = open(TINY).catalog;
-    let choose = |wanted, available_bytes| plan_context(&config, &catalog, false, wanted, available_bytes);
+    let batch = CPU_PREFILL_TOKENS;
+    let choose = |wanted, available_bytes| plan_context(batch, &config, &catalog, false, wanted, available_bytes);
     assert_eq!(choose(None, 0), Ok(8192));
     assert_eq!(choose(Some(100_000), 0), Ok(100_000));
-    let needed = Planner::new(&config, &catalog, false).plan(2048).unwrap().total_bytes;
+    let needed = Planner::new(&config, &catalog, false).with_batches(batch).plan(2048).unwrap().total_bytes;
     assert_eq!(choose(None, needed), Ok(2048));
     assert_eq!(choose(None, needed - 1), Ok(1024));
     assert_eq!(choose(Some(2048), needed), Ok(2048));
@@ -247,7 +250,7 @@ fn the_default_steps_down_and_a_wish_is_kept_or_refused() {
     assert!(error.contains(&format!("the weights alone take {weights_kib:.1} KiB")), "{error}");
     assert!(choose(Some(100_001), 0).is_err() && choose(Some(0), 0).is_err());
     // All logits of a batch take more than one row of them.
-    assert!(plan_context(&config, &catalog, true, Some(2048), needed).is_err());
+    assert!(plan_context(batch, &config, &catalog, true, Some(2048), needed).is_err());
 }
 
 #[test]

@@ -167,15 +167,17 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// How many tokens of context to make room for, if that fits. `available_bytes` is 0 if the platform does not tell.
+/// How many tokens of context to make room for on a device that is given so many tokens of a prompt at once, if that fits.
+/// `available_bytes` is 0 if the platform does not tell.
 pub fn plan_context(
+    batch_tokens: u32,
     config: &ModelConfig,
     catalog: &Catalog,
     scoring: bool,
     wanted: Option<u32>,
     available_bytes: u64,
 ) -> Result<u32> {
-    let mut planner = Planner::new(config, catalog, scoring);
+    let mut planner = Planner::new(config, catalog, scoring).with_batches(batch_tokens);
     let context = planner.choose_context(wanted, available_bytes)?;
     if available_bytes == 0 {
         return Ok(context);

@@ -1,6 +1,9 @@
 //! How fast a model is here: opens what is asked for, has it measured, and tells on what.
 
-use super::{Emit, ModelLocation, Runtime, Slot, loading::route};
+use super::{
+    Emit, ModelLocation, Runtime, Slot,
+    loading::{batch_tokens, route},
+};
 use crate::{
     Error, Result,
     bench::{Cases, Host, Measured, Runner, headline, open_shape, profile_of, shape_name},
@@ -108,7 +111,8 @@ impl Runtime {
         if available_bytes == 0 {
             return Ok(());
         }
-        let mut planner = Planner::new(&subject.config, &subject.opened.catalog, false);
+        let mut planner =
+            Planner::new(&subject.config, &subject.opened.catalog, false).with_batches(batch_tokens(choice));
         loop {
             let context_tokens = cases.context_tokens();
             let requested_bytes = planner.plan(context_tokens)?.total_bytes;

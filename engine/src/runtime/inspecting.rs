@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Platform, description, probing};
+use super::{Platform, description, loading, probing};
 use crate::{
     Error, Result,
     error::human_bytes,
     file::{Catalog, Documents, OpenedModel, survey_model},
     memory::Planner,
-    model::{EmbedderConfig, ModelConfig, SentenceConfig},
+    model::{EmbedderConfig, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
     profile,
     protocol::{
         AdapterReport, DeviceChoice, Failure, FileReport, Fit, FitReport, FormatReport, InspectRequest, Layout,
@@ -161,6 +161,8 @@ struct Machine {
     cpu: String,
     adapter: Option<AdapterReport>,
     absence: String,
+    /// What a load that leaves the choice of a device to the engine gives it at once.
+    batch_tokens: u32,
 }
 
 impl Machine {
@@ -168,6 +170,7 @@ impl Machine {
         let (adapters, absence) = probing::adapters(platform).await;
         // The one that a load would take if a GPU were asked for.
         let chosen = profile::choose(DeviceChoice::Gpu, &adapters, &absence).ok().and_then(|choice| choice.adapter);
+        let usual = profile::choose(DeviceChoice::Auto, &adapters, &absence);
         let cpu = platform.cpu();
         let (available_bytes, freed_bytes) = match platform.memory().available_bytes {
             0 => (0, 0),
@@ -179,6 +182,7 @@ impl Machine {
             cpu: if cpu.name.is_empty() { cpu.simd } else { cpu.name },
             adapter: chosen.and_then(|index| adapters.into_iter().nth(index)),
             absence,
+            batch_tokens: usual.as_ref().map_or(PREFILL_TOKENS_MAX, loading::batch_tokens),
         }
     }
 
@@ -263,7 +267,8 @@ fn outlooks(opened: &OpenedModel, wanted: Option<u32>, machine: &Machine) -> Res
         }
         None => {
             let config = ModelConfig::read(&opened.documents)?;
-            plan_lengths(ModelTask::Generate, Planner::new(&config, &opened.catalog, false), wanted, machine)
+            let planner = Planner::new(&config, &opened.catalog, false).with_batches(machine.batch_tokens);
+            plan_lengths(ModelTask::Generate, planner, wanted, machine)
         }
     }
 }

@@ -6,10 +6,10 @@ use super::{Emit, ModelLocation, Ready, Runtime, Slot, probing};
 use crate::{
     Error, Result,
     decode::{LoadProgress, Session, SessionOptions},
-    device::{CpuDevice, Device, GpuDevice, GpuOptions},
+    device::{CPU_PREFILL_TOKENS, CpuDevice, Device, GpuDevice, GpuOptions, SimdLevel},
     file::{OpenedModel, open_model},
     memory,
-    model::{EmbedderConfig, ModelConfig},
+    model::{EmbedderConfig, ModelConfig, PREFILL_TOKENS_MAX},
     profile::{self, Choice},
     protocol::{DeviceChoice, Event, LoadRequest, LoadStage, Loaded, Loading, ModelTask, Route},
     text::{ChatTemplate, Tokenizer},
@@ -163,7 +163,10 @@ impl Runtime {
                 device.compile_with(self.platform.workers());
                 Device::Gpu(device)
             }
-            None => Device::Cpu(CpuDevice::new(self.platform.workers())),
+            None => {
+                let (workers, activations) = (self.platform.workers(), self.platform.activations());
+                Device::Cpu(CpuDevice::with(workers, SimdLevel::detect(), activations))
+            }
         })
     }
 
@@ -184,12 +187,18 @@ impl Runtime {
             (None, available_bytes) => available_bytes,
         };
         let wanted = request.context_tokens;
-        let context_tokens = memory::plan_context(config, &opened.catalog, scoring, wanted, available_bytes)?;
+        let batch = batch_tokens(choice);
+        let context_tokens = memory::plan_context(batch, config, &opened.catalog, scoring, wanted, available_bytes)?;
         let device = self.open_device(choice).await?;
         let session = Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await?;
         self.keep_pipelines(session.device());
         Ok(session)
     }
+}
+
+/// Tokens of a prompt that the chosen device is given at once, at most, before it is known how fast it is.
+pub(super) fn batch_tokens(choice: &Choice) -> u32 {
+    if choice.adapter.is_none() { CPU_PREFILL_TOKENS } else { PREFILL_TOKENS_MAX }
 }
 
 /// Whether the CPU might do what failed.

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Error, Result,
-    device::{PageAdapter, Workers},
+    device::{PageAdapter, Workers, cpu::Activations},
     file::{BoxedFuture, Folder},
     protocol::{CpuReport, MemoryReport, ModelList},
     text::LocalTime,
@@ -42,6 +42,10 @@ pub trait Platform {
     }
     /// The threads for CPU work.
     fn workers(&self) -> Arc<dyn Workers>;
+    /// What products on the CPU make of the activations.
+    fn activations(&self) -> Activations {
+        Activations::default()
+    }
     /// What the CPU is.
     fn cpu(&self) -> CpuReport;
     /// How much memory there is.

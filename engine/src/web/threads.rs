@@ -7,6 +7,9 @@ use wasm_bindgen::prelude::*;
 
 use crate::device::{Crew, Workers};
 
+/// How often a thread looks for work before it sleeps: some 20 to 50 microseconds.
+const LOOKS: u32 = 20_000;
+
 /// One for the whole memory.
 static CREW: OnceLock<Arc<Crew>> = OnceLock::new();
 
@@ -18,7 +21,7 @@ pub fn crew() -> Option<Arc<dyn Workers>> {
 /// Makes room for so many threads, the caller's among them, and gives out the memory that the others have to share.
 #[wasm_bindgen(js_name = shareMemory)]
 pub fn share_memory(threads: usize) -> JsValue {
-    CREW.get_or_init(|| Arc::new(Crew::new(threads)));
+    CREW.get_or_init(|| Arc::new(Crew::new(threads, LOOKS)));
     wasm_bindgen::memory()
 }
 

@@ -15,33 +15,29 @@ struct Sample {
 const THINK: &str = "DeepSeek, Qwen and most others";
 const HARMONY: &str = "<|channel|>analysis<|message|>";
 
+/// An answer after a prompt that leaves it to the model whether to think.
+const fn thinks(answer: &'static str, thought: &'static str, text: &'static str) -> Sample {
+    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n", answer, thought, text }
+}
+
 #[rustfmt::skip]
 const SAMPLES: [Sample; 21] = [
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "<think>\nTwo.\n\nAnd < two </think\n</think>\n\nFour.\n", thought: "Two.\n\nAnd < two </think", text: "Four.\n" },
+    thinks("<think>\nTwo.\n\nAnd < two </think\n</think>\n\nFour.\n", "Two.\n\nAnd < two </think", "Four.\n"),
     Sample { name: THINK, template: "</think>", prompt_end: "assistant\n<think>\n",
         answer: " Two é\n</think>\n\nFour.", thought: "Two é", text: "Four." },
     Sample { name: THINK, template: "</think>", prompt_end: "assistant\n<think>\n\n</think>\n\n",
         answer: "Four.", thought: "", text: "Four." },
     // Space before an answer is the answer's, as long as nothing was thought.
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: " \n Four.", thought: "", text: " \n Four." },
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "<think>\n\n</think>\n\nFour.", thought: "", text: "Four." },
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "\n<think>Two.</think><think>Three.</think> Four.", thought: "Two.Three.", text: "Four." },
+    thinks(" \n Four.", "", " \n Four."),
+    thinks("<think>\n\n</think>\n\nFour.", "", "Four."),
+    thinks("\n<think>Two.</think><think>Three.</think> Four.", "Two.Three.", "Four."),
     // Who writes about thinking does not think.
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "Write <think>x</think> so.", thought: "", text: "Write <think>x</think> so." },
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "<thinly>", thought: "", text: "<thinly>" },
+    thinks("Write <think>x</think> so.", "", "Write <think>x</think> so."),
+    thinks("<thinly>", "", "<thinly>"),
     // Cut off.
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "<think>Two and ", thought: "Two and", text: "" },
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "<think>Two </thi", thought: "Two </thi", text: "" },
-    Sample { name: THINK, template: "</think>", prompt_end: "assistant\n",
-        answer: "<thin", thought: "", text: "<thin" },
+    thinks("<think>Two and ", "Two and", ""),
+    thinks("<think>Two </thi", "Two </thi", ""),
+    thinks("<thin", "", "<thin"),
     Sample { name: "gpt-oss", template: HARMONY, prompt_end: "<|start|>assistant",
         answer: "<|channel|>analysis<|message|>Two.<|end|><|start|>assistant<|channel|>final<|message|>Four.", thought: "Two.", text: "Four." },
     Sample { name: "gpt-oss", template: HARMONY, prompt_end: "<|start|>assistant",

@@ -30,7 +30,8 @@ pub(super) fn spawn(queue: Arc<Queue>, documents: Arc<Queue>, options: HostOptio
         // Once for the thread, however often the runtime is replaced: the pool counts this thread as its own.
         let workers = worker_pool(options.threads.unwrap_or_else(physical_cores));
         loop {
-            let platform = HostPlatform::new(options.models.clone(), Arc::clone(&workers), options.gpu_allowed);
+            let platform = HostPlatform::new(options.models.clone(), Arc::clone(&workers), options.gpu_allowed)
+                .with_activations(options.activations);
             let runtime = Runtime::new(Rc::new(platform));
             queue.set_cancellations(runtime.cancellations());
             let ended = answer(&queue, &documents, &runtime);

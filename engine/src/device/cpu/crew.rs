@@ -1,5 +1,5 @@
-//! Threads that stay. A host starts them, each calls [`Crew::serve`], and from then on they take parts of whatever the
-//! engine does. A step is hundreds of small products, so nobody is put to sleep between two of them: whoever waits looks
+//! Threads that stay: a native host's, and a page's workers. The host starts them, each calls [`Crew::serve`], and from
+//! then on they take parts of whatever the engine does. A step is hundreds of small products, so nobody is put to sleep between two of them: whoever waits looks
 //! for a while whether there is more before it lets its core go.
 
 use std::{
@@ -13,9 +13,6 @@ use std::{
 };
 
 use super::Workers;
-
-/// How often a thread looks before it sleeps: some 20 to 50 microseconds, longer than from one product to the next.
-const LOOKS: u32 = 20_000;
 
 /// Set in [`Crew::gate`] while parts are on offer; the bits below count those who take some.
 const OPEN: u32 = 1 << 31;
@@ -31,6 +28,8 @@ struct Job {
 /// Several threads, of which the one that calls [`Workers::run`] is one.
 pub struct Crew {
     count: usize,
+    /// How often a thread looks before it sleeps.
+    looks: u32,
     /// Held by whoever offers work.
     offering: Mutex<()>,
     job: UnsafeCell<Option<Job>>,
@@ -57,10 +56,12 @@ unsafe impl Sync for Crew {}
 unsafe impl Send for Crew {}
 
 impl Crew {
-    /// For so many threads, with the one that will offer the work.
-    pub fn new(count: usize) -> Self {
+    /// For so many threads, with the one that will offer the work. Who waits looks so often before it sleeps; it should
+    /// take longer than lies between two products, some 20 microseconds.
+    pub fn new(count: usize, looks: u32) -> Self {
         Self {
             count: count.max(1),
+            looks,
             offering: Mutex::default(),
             job: UnsafeCell::new(None),
             next: AtomicUsize::new(0),
@@ -83,8 +84,10 @@ impl Crew {
             seen = self.jobs.load(SeqCst);
             if self.enter() {
                 self.take_parts();
-                self.gate.fetch_sub(1, SeqCst);
-                self.wake();
+                // The last one, when nothing is on offer any more.
+                if self.gate.fetch_sub(1, SeqCst) == 1 {
+                    self.wake(u32::MAX);
+                }
             }
         }
     }
@@ -92,7 +95,7 @@ impl Crew {
     /// Tells the crew that one of its threads is gone: the work at hand will never be done.
     pub fn give_up(&self) {
         self.is_broken.store(true, SeqCst);
-        self.wake();
+        self.wake(u32::MAX);
     }
 
     /// How many of the threads sleep.
@@ -126,7 +129,10 @@ impl Crew {
     /// Looks for a while, then sleeps, until something is so, or the crew is broken.
     fn wait_until(&self, is_so: impl Fn() -> bool) {
         let is_over = || is_so() || self.is_broken.load(SeqCst);
-        for _ in 0..LOOKS {
+        if is_over() {
+            return;
+        }
+        for _ in 0..self.looks {
             if is_over() {
                 return;
             }
@@ -141,11 +147,17 @@ impl Crew {
         self.sleepers.fetch_sub(1, SeqCst);
     }
 
-    /// Wakes who sleeps.
-    fn wake(&self) {
-        if self.sleepers.load(SeqCst) > 0 {
-            drop(self.bed.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Wakes who sleeps, or so many of them.
+    fn wake(&self, most: u32) {
+        let sleepers = self.sleepers.load(SeqCst);
+        if sleepers == 0 {
+            return;
+        }
+        drop(self.bed.lock().unwrap_or_else(PoisonError::into_inner));
+        if sleepers <= most {
             self.alarm.notify_all();
+        } else {
+            (0..most).for_each(|_| self.alarm.notify_one());
         }
     }
 }
@@ -173,7 +185,8 @@ impl Workers for Crew {
         self.next.store(0, SeqCst);
         self.gate.store(OPEN, SeqCst);
         self.jobs.fetch_add(1, SeqCst);
-        self.wake();
+        // Only those who look for work can sleep now, and one part is the caller's.
+        self.wake(u32::try_from(parts - 1).unwrap_or(u32::MAX));
         self.take_parts();
         self.gate.fetch_and(!OPEN, SeqCst);
         self.wait_until(|| self.gate.load(SeqCst) == 0);

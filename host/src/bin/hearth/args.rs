@@ -4,6 +4,7 @@ use std::{net::IpAddr, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hearth_engine::{
+    device::cpu::Activations,
     protocol::{self, DeviceChoice, LoadRequest, Sampling},
     tensor::Format,
 };
@@ -39,6 +40,9 @@ pub struct Global {
     /// Threads for work on the CPU [default: one for each physical core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
+    /// Do not round what meets quantised weights to 8 bits on the CPU: several times slower, for comparisons
+    #[arg(long, global = true)]
+    exact: bool,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub json: bool,
@@ -48,6 +52,10 @@ pub struct Global {
 }
 
 impl Global {
+    pub fn activations(&self) -> Activations {
+        if self.exact { Activations::F32 } else { Activations::Int8 }
+    }
+
     pub fn threads(&self) -> Option<usize> {
         self.threads.and_then(|threads| usize::try_from(threads).ok())
     }

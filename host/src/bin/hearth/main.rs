@@ -55,7 +55,12 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
     let gpu_allowed = global.device != Device::Cpu || matches!(cli.command, Command::Probe | Command::Inspect(_));
     let start = || -> Result<EngineHandle, Stop> {
         interrupt::watch()?;
-        let options = HostOptions { models: models.clone(), threads: global.threads(), gpu_allowed };
+        let options = HostOptions {
+            models: models.clone(),
+            threads: global.threads(),
+            gpu_allowed,
+            activations: global.activations(),
+        };
         EngineHandle::start(options).map_err(|error| Stop::io("the engine's thread", &error))
     };
     match &cli.command {

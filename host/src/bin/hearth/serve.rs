@@ -32,8 +32,9 @@ pub fn serve(models: ModelStore, args: &Serve, global: &Global, output: &Output)
     let gpu_allowed = global.device != Device::Cpu;
     let documents =
         shown_documents(args, Library::usual_file()).map(|file| DocumentOptions { file, allows_paths: false });
-    let engine = EngineHandle::start_with(HostOptions { models, threads: global.threads(), gpu_allowed }, documents)
-        .map_err(|error| Stop::io("the engine's thread", &error))?;
+    let options = HostOptions { models, threads: global.threads(), gpu_allowed, activations: global.activations() };
+    let engine =
+        EngineHandle::start_with(options, documents).map_err(|error| Stop::io("the engine's thread", &error))?;
     let mut allowed = AllowedNames::listening_on(&args.host);
     allowed.origins.clone_from(&args.allow_origin);
     let ui_dir = args.ui.clone().or_else(usual_ui_dir);

@@ -1,5 +1,5 @@
-//! One vector: each group of rows is read once, from beginning to end. For the formats that models come in most, nothing
-//! of it is written; others go through panels, as a batch of one.
+//! One vector: each group of rows is read once, from beginning to end, several groups at the same time. For the formats
+//! that models come in most, nothing of it is written; others go through panels, as a batch of one.
 
 use super::{
     Groups, XPart, activations,
@@ -11,7 +11,7 @@ use crate::{
         SimdLevel, Workers,
         buffer::LINE_BYTES,
         parts,
-        simd::{IntegerTask, Integers, ROWS},
+        simd::{IntegerTask, Integers, ROWS, SHARES_MAX},
     },
     tensor::Format,
 };
@@ -38,7 +38,7 @@ pub fn matvec(
     }
     activations::quantize(workers, level, (&x[..columns], columns), wanted(weights.format, level.bias()), x_parts);
     let parts = parts::count(workers, weights.bytes.len(), PART_BYTES);
-    let rows = weights.rows.div_ceil(parts).next_multiple_of(ROWS);
+    let rows = weights.rows.div_ceil(parts).next_multiple_of(ROWS * level.streams());
     let pieces = out[..weights.rows].chunks_mut(rows).enumerate().collect();
     parts::each(workers, pieces, |(nth, out): (usize, &mut [f32])| {
         let weights = weights.part(nth * rows, out.len());
@@ -70,63 +70,127 @@ impl IntegerTask for Rows<'_> {
 impl Rows<'_> {
     #[inline(always)]
     fn multiply<S: Integers, F: Grouped>(self, simd: S) {
-        let groups = self.weights.bytes.chunks_exact(self.weights.group_bytes());
-        for (out, group) in self.out.chunks_mut(ROWS).zip(groups) {
-            let mut products = [0.0; ROWS];
-            simd.store_rows(group_products::<S, F>(simd, group, self.x), &mut products);
-            for (out, product) in out.iter_mut().zip(products) {
+        // A block of 256 columns keeps a stream busy for long enough by itself.
+        let streams = if F::PARTS == 1 { S::STREAMS } else { 1 };
+        match streams {
+            8 => self.multiply_streams::<S, F, 8>(simd),
+            4 => self.multiply_streams::<S, F, 4>(simd),
+            2 => self.multiply_streams::<S, F, 2>(simd),
+            _ => self.multiply_streams::<S, F, 1>(simd),
+        }
+    }
+
+    /// A stream is as many groups, one behind the other, as every other stream. While one waits for memory, at the
+    /// beginning of a page above all, others have theirs.
+    #[inline(always)]
+    fn multiply_streams<S: Integers, F: Grouped, const STREAMS: usize>(mut self, simd: S) {
+        let groups = self.out.len().div_ceil(ROWS);
+        let length = groups / STREAMS;
+        for nth in 0..length {
+            self.multiply_groups::<S, F, STREAMS>(simd, std::array::from_fn(|stream| stream * length + nth));
+        }
+        for rest in STREAMS * length..groups {
+            self.multiply_groups::<S, F, 1>(simd, [rest]);
+        }
+    }
+
+    #[inline(always)]
+    fn multiply_groups<S: Integers, F: Grouped, const COUNT: usize>(&mut self, simd: S, groups: [usize; COUNT]) {
+        let group_bytes = self.weights.group_bytes();
+        let blocks = groups.map(|group| F::blocks(&self.weights.bytes[group * group_bytes..][..group_bytes]));
+        let products = products::<S, F, COUNT>(simd, blocks, self.x);
+        for (group, products) in groups.into_iter().zip(products) {
+            for (out, product) in self.out[group * ROWS..].iter_mut().zip(products) {
                 *out = if self.accumulate { *out + product } else { product };
             }
         }
     }
 }
 
-/// The products of a group's rows with `x`.
+/// The products of some groups' rows with `x`.
 #[inline(always)]
-fn group_products<S: Integers, F: Grouped>(simd: S, group: &[u8], x: &[XPart]) -> S::Rows {
-    let mut total = simd.splat_rows(0.0);
-    for (block, x) in F::blocks(group).iter().zip(x.chunks_exact(F::PARTS)) {
-        let block = block.as_ref();
-        if F::PARTS == 1 {
-            total = add_part::<S, F, 0>(simd, block, x, total);
-        } else {
-            // Written out, so that each has its shifts and masks in its instructions.
-            total = add_part::<S, F, 0>(simd, block, x, total);
-            total = add_part::<S, F, 1>(simd, block, x, total);
-            total = add_part::<S, F, 2>(simd, block, x, total);
-            total = add_part::<S, F, 3>(simd, block, x, total);
-            total = add_part::<S, F, 4>(simd, block, x, total);
-            total = add_part::<S, F, 5>(simd, block, x, total);
-            total = add_part::<S, F, 6>(simd, block, x, total);
-            total = add_part::<S, F, 7>(simd, block, x, total);
+fn products<S: Integers, F: Grouped, const COUNT: usize>(
+    simd: S,
+    groups: [&[F::Block]; COUNT],
+    x: &[XPart],
+) -> [[f32; ROWS]; COUNT] {
+    let mut products = [[0.0; ROWS]; COUNT];
+    if F::PARTS > 1 {
+        // What unpacks scales and minima does so for all rows.
+        let mut totals = [simd.splat_rows(0.0); COUNT];
+        for (nth, x) in x.chunks_exact(F::PARTS).enumerate() {
+            add_blocks::<S, F, COUNT>(simd, groups.map(|blocks| blocks[nth].as_ref()), x, &mut totals);
+        }
+        for (total, products) in totals.into_iter().zip(&mut products) {
+            simd.store_rows(total, products);
+        }
+        return products;
+    }
+    let mut totals = [[simd.share(0).splat_rows(0.0); COUNT]; SHARES_MAX];
+    for (nth, x) in x.chunks_exact(F::PARTS).enumerate() {
+        let blocks = groups.map(|blocks| blocks[nth].as_ref());
+        for (share, totals) in totals[..S::SHARES].iter_mut().enumerate() {
+            add_blocks::<S::Share, F, COUNT>(simd.share(share), blocks, x, totals);
         }
     }
-    total
+    for (share, totals) in totals[..S::SHARES].iter().enumerate() {
+        for (total, products) in totals.iter().zip(&mut products) {
+            simd.share(share).store_rows(*total, products);
+        }
+    }
+    products
+}
+
+/// Adds the products with a block's activations.
+#[inline(always)]
+fn add_blocks<S: Integers, F: Grouped, const COUNT: usize>(
+    simd: S,
+    blocks: [&[u8]; COUNT],
+    x: &[XPart],
+    totals: &mut [S::Rows; COUNT],
+) {
+    add_part::<S, F, 0, COUNT>(simd, blocks, x, totals);
+    if F::PARTS == 8 {
+        // Written out, so that each has its shifts and masks in its instructions.
+        add_part::<S, F, 1, COUNT>(simd, blocks, x, totals);
+        add_part::<S, F, 2, COUNT>(simd, blocks, x, totals);
+        add_part::<S, F, 3, COUNT>(simd, blocks, x, totals);
+        add_part::<S, F, 4, COUNT>(simd, blocks, x, totals);
+        add_part::<S, F, 5, COUNT>(simd, blocks, x, totals);
+        add_part::<S, F, 6, COUNT>(simd, blocks, x, totals);
+        add_part::<S, F, 7, COUNT>(simd, blocks, x, totals);
+    }
 }
 
 /// Adds the products with 32 activations.
 #[inline(always)]
-fn add_part<S: Integers, F: Grouped, const PART: usize>(
+fn add_part<S: Integers, F: Grouped, const PART: usize, const COUNT: usize>(
     simd: S,
-    block: &[u8],
+    blocks: [&[u8]; COUNT],
     x: &[XPart],
-    mut total: S::Rows,
-) -> S::Rows {
+    totals: &mut [S::Rows; COUNT],
+) {
     let x = &x[PART];
-    fetch_ahead::<S, F, PART>(simd, block);
-    let mut sums = simd.start(x.starts[0]);
-    sums = add_pair::<S, F, PART, 0>(simd, block, x, sums);
-    sums = add_pair::<S, F, PART, 2>(simd, block, x, sums);
-    if F::Kind::HALVES == 2 {
-        total = add_sums::<S, F, PART, 0>(simd, block, x, sums, total);
-        sums = simd.start(x.starts[1]);
+    for block in blocks {
+        fetch_ahead::<S, F, PART>(simd, block);
     }
-    sums = add_pair::<S, F, PART, 4>(simd, block, x, sums);
-    sums = add_pair::<S, F, PART, 6>(simd, block, x, sums);
-    if F::Kind::HALVES == 2 {
-        add_sums::<S, F, PART, 1>(simd, block, x, sums, total)
+    let mut sums = [simd.start(x.starts[0]); COUNT];
+    if F::Kind::HALVES == 1 {
+        // Of both halves at a time: where they are the halves of bytes, these are loaded once.
+        for nth in 0..simd.fours() {
+            add_pairs::<S, F, PART, COUNT>(simd, blocks, x, [nth % 4, nth % 4 + 4], &mut sums);
+        }
+        add_sums::<S, F, PART, 0, COUNT>(simd, blocks, x, sums, totals);
     } else {
-        add_sums::<S, F, PART, 0>(simd, block, x, sums, total)
+        for nth in 0..simd.fours() / 2 {
+            add_pairs::<S, F, PART, COUNT>(simd, blocks, x, [nth % 2 * 2, nth % 2 * 2 + 1], &mut sums);
+        }
+        add_sums::<S, F, PART, 0, COUNT>(simd, blocks, x, sums, totals);
+        sums = [simd.start(x.starts[1]); COUNT];
+        for nth in 0..simd.fours() / 2 {
+            add_pairs::<S, F, PART, COUNT>(simd, blocks, x, [nth % 2 * 2 + 4, nth % 2 * 2 + 5], &mut sums);
+        }
+        add_sums::<S, F, PART, 1, COUNT>(simd, blocks, x, sums, totals);
     }
 }
 
@@ -142,27 +206,33 @@ fn fetch_ahead<S: Integers, F: Grouped, const PART: usize>(simd: S, block: &[u8]
 
 /// Two times four columns.
 #[inline(always)]
-fn add_pair<S: Integers, F: Grouped, const PART: usize, const NTH: usize>(
+fn add_pairs<S: Integers, F: Grouped, const PART: usize, const COUNT: usize>(
     simd: S,
-    block: &[u8],
+    blocks: [&[u8]; COUNT],
     x: &XPart,
-    sums: S::Sums,
-) -> S::Sums {
-    let weights = [F::four(simd, block, PART, NTH), F::four(simd, block, PART, NTH + 1)];
-    let x = [x.fours[NTH], x.fours[NTH + 1]];
-    if F::Kind::SIGNED { simd.dot_signed(weights, x, sums) } else { simd.dot_unsigned(weights, x, sums) }
+    [first, second]: [usize; 2],
+    sums: &mut [S::Sums; COUNT],
+) {
+    let x = [x.fours[first], x.fours[second]];
+    for (block, sums) in blocks.into_iter().zip(sums) {
+        let weights = [F::four(simd, block, PART, first), F::four(simd, block, PART, second)];
+        *sums = if F::Kind::SIGNED { simd.dot_signed(weights, x, *sums) } else { simd.dot_unsigned(weights, x, *sums) };
+    }
 }
 
-/// Scales sums and adds them to the total, and the minima.
+/// Scales sums and adds them to the totals, and the minima.
 #[inline(always)]
-fn add_sums<S: Integers, F: Grouped, const PART: usize, const HALF: usize>(
+fn add_sums<S: Integers, F: Grouped, const PART: usize, const HALF: usize, const COUNT: usize>(
     simd: S,
-    block: &[u8],
+    blocks: [&[u8]; COUNT],
     x: &XPart,
-    sums: S::Sums,
-    total: S::Rows,
-) -> S::Rows {
-    let scales = F::scales(simd, block, PART, HALF);
-    let total = simd.mul_scale_add(simd.rows(sums), scales, x.scale, total);
-    if F::Kind::MINIMA { simd.scale_add(F::minima(simd, block, PART, HALF), x.totals[HALF], total) } else { total }
+    sums: [S::Sums; COUNT],
+    totals: &mut [S::Rows; COUNT],
+) {
+    for ((block, sums), total) in blocks.into_iter().zip(sums).zip(totals) {
+        *total = simd.mul_scale_add(simd.rows(sums), F::scales(simd, block, PART, HALF), x.scale, *total);
+        if F::Kind::MINIMA {
+            *total = simd.scale_add(F::minima(simd, block, PART, HALF), x.totals[HALF], *total);
+        }
+    }
 }

@@ -108,6 +108,19 @@ impl SimdLevel {
         }
     }
 
+    /// How many groups its products read at the same time; see [`Integers::STREAMS`].
+    pub(crate) fn streams(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 | Self::AvxVnni | Self::Avx512 => Avx2Integers::STREAMS,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Vnni => Avx512Vnni::STREAMS,
+            #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+            Self::Simd128 => super::simd128::Simd128::STREAMS,
+            _ => Scalar::STREAMS,
+        }
+    }
+
     /// Does the work with it, or in plain Rust where this machine has it not. Those that differ in their products of
     /// bytes alone are one here.
     pub(crate) fn run(self, task: impl Task) {

@@ -17,7 +17,7 @@ mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
 
-pub use integers::{Columns, Four, IntegerTask, Integers, QUAD, ROWS, Windows};
+pub use integers::{Columns, Four, IntegerTask, Integers, QUAD, ROWS, SHARES_MAX, Windows};
 pub use level::SimdLevel;
 
 /// Numbers of a block.

@@ -51,7 +51,7 @@ fn widen_block(lower: v128, upper: v128) -> Block {
 /// that is too small by 112: a product puts it right, for subnormal numbers too. What then is 2^16 or more had an
 /// exponent of ones, for infinity or for what is not a number, and gets it back.
 #[inline(always)]
-fn f16_to_f32(bits: v128) -> Vector {
+pub(super) fn f16_to_f32(bits: v128) -> Vector {
     let moved = v128_and(i32x4_shl(bits, 13), u32x4_splat(0x8fff_e000));
     let value = f32x4_mul(moved, u32x4_splat((127 + 112) << 23));
     let special = f32x4_ge(f32x4_abs(value), f32x4_splat(65_536.0));
@@ -60,7 +60,7 @@ fn f16_to_f32(bits: v128) -> Vector {
 
 /// Eight binary16 to numbers.
 #[inline(always)]
-pub(super) fn widen_f16(eight: v128) -> [Vector; 2] {
+fn widen_f16(eight: v128) -> [Vector; 2] {
     [f16_to_f32(i32x4_extend_low_i16x8(eight)), f16_to_f32(i32x4_extend_high_i16x8(eight))]
 }
 

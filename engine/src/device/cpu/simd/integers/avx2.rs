@@ -99,6 +99,13 @@ impl<const VNNI: bool> Integers for Bytes256<VNNI> {
     const SUMS_TOKENS: usize = 2;
     // VNNI multiplies bytes without a sign by bytes with one.
     const BIAS: i32 = if VNNI { 128 } else { 0 };
+    const STREAMS: usize = 2;
+    type Share = Self;
+
+    #[inline(always)]
+    fn share(self, _nth: usize) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn fetch(self, from: &[u8], ahead: usize) {

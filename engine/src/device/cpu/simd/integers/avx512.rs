@@ -66,6 +66,13 @@ impl<const VBMI: bool> Integers for Bytes512<VBMI> {
     const SUMS_TOKENS: usize = 12;
     // The instruction multiplies bytes without a sign by bytes with one.
     const BIAS: i32 = 128;
+    const STREAMS: usize = 4;
+    type Share = Self;
+
+    #[inline(always)]
+    fn share(self, _nth: usize) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn fetch(self, from: &[u8], ahead: usize) {

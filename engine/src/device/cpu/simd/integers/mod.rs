@@ -10,6 +10,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod quarter;
 mod scalar;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod simd128;
@@ -32,6 +34,9 @@ pub const ROWS: usize = 16;
 
 /// Bytes of four weights of each row.
 pub const QUAD: usize = 4 * ROWS;
+
+/// The most that [`Integers::SHARES`] may be.
+pub const SHARES_MAX: usize = 4;
 
 /// How a column of sixteen rows becomes their windows of 16 bits, and these the bytes that are summed up.
 #[derive(Clone, Copy)]
@@ -104,6 +109,21 @@ pub trait Integers: Copy {
     const PAIRS: bool = false;
     /// What [`Self::bias`] adds to a signed weight, and the caller takes off the sum again.
     const BIAS: i32;
+
+    /// Does the same for a share of the rows alone; what it loads and stores are these rows' places.
+    type Share: Integers;
+    /// How many shares the rows are: more than one where that leaves registers for more streams.
+    const SHARES: usize = 1;
+    /// How many groups one vector is multiplied with at the same time: 1, 2, 4 or 8.
+    const STREAMS: usize = 1;
+
+    /// One of [`Self::SHARES`].
+    fn share(self, nth: usize) -> Self::Share;
+    /// Four: where a loop over half of a block's columns ends. It may hide that from the compiler.
+    #[inline(always)]
+    fn fours(self) -> usize {
+        4
+    }
 
     /// Says that the bytes which lie so far behind the start of `from` are needed soon; there may be none.
     #[inline(always)]

@@ -91,6 +91,12 @@ impl<const DOTPROD: bool, const I8MM: bool> Integers for Bytes128<DOTPROD, I8MM>
     const SUMS_TOKENS: usize = if DOTPROD { 2 } else { 1 };
     const PAIRS: bool = I8MM;
     const BIAS: i32 = 0;
+    type Share = Self;
+
+    #[inline(always)]
+    fn share(self, _nth: usize) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn load_bytes(self, from: &[u8; QUAD]) -> [uint8x16_t; 4] {

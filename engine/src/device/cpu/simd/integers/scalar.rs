@@ -22,6 +22,12 @@ impl Integers for Scalar {
     type Rows = [f32; ROWS];
     const SUMS_TOKENS: usize = 1;
     const BIAS: i32 = 0;
+    type Share = Self;
+
+    #[inline(always)]
+    fn share(self, _nth: usize) -> Self {
+        self
+    }
 
     #[inline(always)]
     fn load_bytes(self, from: &[u8; QUAD]) -> [u8; QUAD] {
