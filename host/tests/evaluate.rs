@@ -73,6 +73,7 @@ fn a_frontier_has_a_line_for_each_model_and_a_picture() {
         "model",
         "weights_bytes",
         "bits_per_weight",
+        "linear_bits_per_weight",
         "kl_mean",
         "top_agreement",
         "perplexity",

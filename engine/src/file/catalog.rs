@@ -100,6 +100,20 @@ pub struct Catalog {
     pub quantization: Quantization,
 }
 
+/// What tables of embeddings and heads are called, in either layout.
+const TABLES: [&str; 10] = [
+    "embed_tokens.weight",
+    "lm_head.weight",
+    "word_embeddings.weight",
+    "position_embeddings.weight",
+    "token_type_embeddings.weight",
+    "token_embd.weight",
+    "output.weight",
+    "position_embd.weight",
+    "token_types.weight",
+    "cls.output.weight",
+];
+
 impl Catalog {
     /// Refuses a model of which some tensors cannot be read.
     pub fn check_supported(&self) -> Result<()> {
@@ -130,6 +144,26 @@ impl Catalog {
     /// Bytes of all tensors as stored.
     pub fn weights_bytes(&self) -> u64 {
         self.tensors.values().map(|tensor| tensor.len_bytes).sum()
+    }
+
+    /// Bits that a weight takes, over the whole model; 0 if it has none.
+    pub fn bits_per_weight(&self) -> f64 {
+        let parameters = self.parameters();
+        if parameters == 0 { 0.0 } else { self.weights_bytes() as f64 * 8.0 / parameters as f64 }
+    }
+
+    /// Bits that a weight of the linear layers takes: of all matrices but tables of embeddings and the head. 0 if there
+    /// are none.
+    pub fn linear_bits_per_weight(&self) -> f64 {
+        // A layer's own output, which ends as the head does, has its layer's name in front.
+        let is_table = |name: &str| {
+            TABLES.iter().any(|table| name == *table || name.ends_with(table) && *table != "output.weight")
+        };
+        let linear = self.tensors.values().filter(|tensor| tensor.shape.len() > 1 && !is_table(&tensor.name));
+        let (weights, bytes) = linear.fold((0_u64, 0_u64), |(weights, bytes), tensor| {
+            (weights.saturating_add(tensor.elements()), bytes.saturating_add(tensor.len_bytes))
+        });
+        if weights == 0 { 0.0 } else { bytes as f64 * 8.0 / weights as f64 }
     }
 
     /// Reads some rows of a tensor as they are stored.

@@ -71,7 +71,7 @@ fn describe(model: String, opened: &OpenedModel, with_tensors: bool) -> ModelRep
         parameters,
         weights_bytes,
         bits_per_weight: if parameters == 0 { 0.0 } else { bits / parameters as f64 },
-        linear_bits_per_weight: linear_bits_per_weight(catalog),
+        linear_bits_per_weight: catalog.linear_bits_per_weight(),
         formats,
         shape: description::shape(documents),
         tokenizer: TokenizerReport { kind: description::tokenizer_kind(documents), tokens: None },
@@ -82,32 +82,6 @@ fn describe(model: String, opened: &OpenedModel, with_tensors: bool) -> ModelRep
         context_tokens_max: None,
         tensors: if with_tensors { tensors(catalog) } else { Vec::new() },
     }
-}
-
-/// What tables of embeddings and heads are called, in either layout.
-const TABLES: [&str; 10] = [
-    "embed_tokens.weight",
-    "lm_head.weight",
-    "word_embeddings.weight",
-    "position_embeddings.weight",
-    "token_type_embeddings.weight",
-    "token_embd.weight",
-    "output.weight",
-    "position_embd.weight",
-    "token_types.weight",
-    "cls.output.weight",
-];
-
-/// Bits that a weight of the linear layers takes; 0 if there are none.
-fn linear_bits_per_weight(catalog: &Catalog) -> f64 {
-    // A layer's own output, which ends as the head does, has its layer's name in front.
-    let is_table =
-        |name: &str| TABLES.iter().any(|table| name == *table || name.ends_with(table) && *table != "output.weight");
-    let linear = catalog.tensors.values().filter(|tensor| tensor.shape.len() > 1 && !is_table(&tensor.name));
-    let (weights, bytes) = linear.fold((0_u64, 0_u64), |(weights, bytes), tensor| {
-        (weights.saturating_add(tensor.elements()), bytes.saturating_add(tensor.len_bytes))
-    });
-    if weights == 0 { 0.0 } else { bytes as f64 * 8.0 / weights as f64 }
 }
 
 /// How the weights are stored, and the sums over all formats: weights and bytes.

@@ -22,6 +22,8 @@ pub struct Point {
     pub weights_bytes: u64,
     /// Over the whole model.
     pub bits_per_weight: f64,
+    /// Over its linear layers: all but tables of embeddings, the head and norms.
+    pub linear_bits_per_weight: f64,
     pub kl_mean: f64,
     pub top_agreement: f64,
     pub perplexity: f64,
@@ -40,9 +42,10 @@ pub fn frontier(models: &ModelStore, args: &Frontier, global: &Global, output: &
     let whole = files.as_deref().map(|files| asked(&mut reference, files, output)).transpose()?;
     if !output.json {
         output.line(format!(
-            "{:>10} {:>6} {:>9} {:>8} {:>11} {:>8} {:>8}{}",
+            "{:>10} {:>6} {:>6} {:>9} {:>8} {:>11} {:>8} {:>8}{}",
             "size",
             "bits",
+            "linear",
             "KL, nats",
             "same 1st",
             "perplexity",
@@ -58,7 +61,8 @@ pub fn frontier(models: &ModelStore, args: &Frontier, global: &Global, output: &
         let point = Point {
             model: name.clone(),
             weights_bytes: model.weights_bytes,
-            bits_per_weight: model.weights_bytes as f64 * 8.0 / model.parameters.max(1) as f64,
+            bits_per_weight: model.bits_per_weight,
+            linear_bits_per_weight: model.linear_bits_per_weight,
             kl_mean: found.kl_mean(),
             top_agreement: found.top_agreement(),
             perplexity: found.perplexity(),
@@ -75,7 +79,7 @@ pub fn frontier(models: &ModelStore, args: &Frontier, global: &Global, output: &
     }
     if let (Some(whole), false) = (whole, output.json) {
         let size = bytes(reference.weights_bytes);
-        output.line(format!("{size:>10}{:>66.2} %  {}, the reference", 100.0 * whole, reference.name))?;
+        output.line(format!("{size:>10}{:>73.2} %  {}, the reference", 100.0 * whole, reference.name))?;
     }
     let Some(file) = &args.out else { return Ok(()) };
     let name = file.display().to_string();
@@ -89,9 +93,10 @@ fn asked(judge: &mut Judge, files: &[PairFile], output: &Output) -> Result<f64, 
 fn row(point: &Point) -> String {
     let pairs = point.pairs_accuracy.map_or_else(String::new, |accuracy| format!(" {:6.2} %", 100.0 * accuracy));
     format!(
-        "{:>10} {:6.3} {:9.5} {:6.2} % {:11.3} {:+6.2} % {:6.2} %{pairs}  {}",
+        "{:>10} {:6.3} {:6.3} {:9.5} {:6.2} % {:11.3} {:+6.2} % {:6.2} %{pairs}  {}",
         bytes(point.weights_bytes),
         point.bits_per_weight,
+        point.linear_bits_per_weight,
         point.kl_mean,
         100.0 * point.top_agreement,
         point.perplexity,

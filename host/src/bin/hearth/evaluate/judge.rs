@@ -24,8 +24,10 @@ pub struct Judge {
     tokenizer: Tokenizer,
     /// Bytes of all of its tensors, as stored.
     pub weights_bytes: u64,
-    /// Numbers in them.
-    pub parameters: u64,
+    /// Of the whole model.
+    pub bits_per_weight: f64,
+    /// Of its linear layers.
+    pub linear_bits_per_weight: f64,
 }
 
 impl Judge {
@@ -41,9 +43,6 @@ impl Judge {
         pollster::block_on(async {
             let opened = open_model(location.folder.as_ref(), location.file.as_deref()).await?;
             let tokenizer = Tokenizer::from_documents(&opened.documents)?;
-            let tensors = || opened.catalog.tensors.values();
-            let (weights_bytes, parameters) =
-                (tensors().map(|tensor| tensor.len_bytes).sum(), tensors().map(|tensor| tensor.elements()).sum());
             let options = SessionOptions { context_tokens, scoring: true };
             let device = device(global).await?;
             let session = Session::load(device, &opened, options, &mut |progress| {
@@ -53,7 +52,15 @@ impl Judge {
             })
             .await?;
             output.end_progress();
-            Ok(Self { name: name.to_owned(), session, tokenizer, weights_bytes, parameters })
+            let catalog = &opened.catalog;
+            Ok(Self {
+                name: name.to_owned(),
+                session,
+                tokenizer,
+                weights_bytes: catalog.weights_bytes(),
+                bits_per_weight: catalog.bits_per_weight(),
+                linear_bits_per_weight: catalog.linear_bits_per_weight(),
+            })
         })
     }
 
