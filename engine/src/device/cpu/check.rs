@@ -82,8 +82,7 @@ impl Checker<'_> {
                 self.floats(embed.out, [tokens, embed.columns.into(), 1])?;
             }
             Command::RmsNorm(norm) => {
-                let rows = if norm.single { 1 } else { tokens };
-                let columns = norm.params.columns;
+                let (rows, columns) = (if norm.single { 1 } else { tokens }, norm.params.columns);
                 ensure(columns > 0 && norm.params.rows > 0, || "no columns or rows".to_owned())?;
                 self.floats(norm.weight, [1, columns.into(), 1])?;
                 self.floats(norm.x, [rows, norm.params.rows.into(), columns.into()])?;
