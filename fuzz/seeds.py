@@ -71,7 +71,32 @@ def safetensors():
     (out / "weights").write_bytes(b"\0" + len(text).to_bytes(8, "little") + text + data)
     (out / "config").write_bytes(b"\1" + json.dumps(config).encode())
     (out / "index").write_bytes(b"\2" + (FIXTURES / "tiny-llama-sharded" / "model.safetensors.index.json").read_bytes())
+    (out / "quantised").write_bytes(quantised(config))
     (out / "generation").write_bytes(b'\3{"eos_token_id": [1, 2]}')
+
+
+def quantised(config):
+    """A configuration, its length in front, and strips of zeros that fit it."""
+    hidden, wide, vocab = 16, 32, 16
+    sizes = {"hidden_size": hidden, "intermediate_size": wide, "num_hidden_layers": 1, "num_attention_heads": 1}
+    config = config | sizes | {"num_key_value_heads": 1, "head_dim": 16, "vocab_size": vocab, "tie_word_embeddings": True}
+    shapes = {f"self_attn.{name}_proj": [hidden, hidden] for name in "qkvo"}
+    shapes |= {"mlp.gate_proj": [wide, hidden], "mlp.up_proj": [wide, hidden], "mlp.down_proj": [hidden, wide]}
+    plain = {"model.norm.weight": [hidden], "model.embed_tokens.weight": [vocab, hidden]}
+    plain |= {f"model.layers.0.{name}_layernorm.weight": [hidden] for name in ("input", "post_attention")}
+    header, size, tensors = {}, 0, {}
+    for name, shape in plain.items():
+        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [size, size := size + 2 * int(np.prod(shape))]}
+    for bits, (name, (rows, columns)) in enumerate(shapes.items()):
+        bits, name = bits % 5 + 2, f"model.layers.0.{name}.weight"
+        stored = [rows // 16, 32 + 2 * bits * columns]
+        header[name] = {"dtype": "U8", "shape": stored, "data_offsets": [size, size := size + int(np.prod(stored))]}
+        tensors[name] = {"format": f"TRELLIS{bits}", "shape": [rows, columns]}
+    rotation = {"seed": 0, "residual": True, "values": True, "down_block": 32}
+    own = {"quant_method": "hearth", "version": 1, "codebook": "sum7", "window_bits": 16}
+    config["quantization_config"] = own | {"rotation": rotation, "tensors": tensors}
+    written, text = json.dumps(config).encode(), json.dumps(header).encode()
+    return b"\4" + len(written).to_bytes(2, "little") + written + len(text).to_bytes(8, "little") + text + bytes(size)
 
 
 def documents():

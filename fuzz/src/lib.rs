@@ -28,7 +28,10 @@ pub fn open(folder: &MemoryFolder, file: Option<&str>) {
 /// anything.
 fn record(opened: &OpenedModel) {
     let Ok(config) = ModelConfig::read(&opened.documents) else { return };
-    let Ok(context_tokens) = memory::plan_context(CPU_PREFILL_TOKENS, &config, &opened.catalog, false, None, 16 << 20) else { return };
+    let Ok(context_tokens) = memory::plan_context(CPU_PREFILL_TOKENS, &config, &opened.catalog, false, None, 16 << 20)
+    else {
+        return;
+    };
     let Ok(model) = Model::record(config, &opened.catalog, context_tokens, false) else { return };
     for component in model.weights.iter().flat_map(|weight| &weight.components) {
         if let Ok(tensor) = opened.catalog.tensor(&component.name) {
