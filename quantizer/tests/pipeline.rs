@@ -111,7 +111,7 @@ fn config(host: &MemoryHost) -> serde_json::Value {
 
 /// What the engine makes of a text with a model.
 fn logits(opened: &OpenedModel) -> Vec<f32> {
-    let options = SessionOptions { context_tokens: 32, scoring: true };
+    let options = SessionOptions { context_tokens: 32, scoring: true, kv_cache: KvFormat::F32 };
     let mut session = pollster::block_on(Session::load(device(), opened, options, &mut |_| Ok(()))).unwrap();
     pollster::block_on(session.logits(&texts()[0])).unwrap()
 }

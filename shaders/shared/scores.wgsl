@@ -28,12 +28,12 @@ fn dots(head: u32, at: u32, words: u32, key: vec4<f32>) -> vec4<f32> {
 // A word of a key. The token's own is not in the cache yet; what is read in its place is not used, nor is what lies past
 // the last word.
 fn key_word(key: u32, cache_at: u32, at: u32, words: u32) -> vec4<f32> {
-    return keys[cache_at + min(key, max(step.position, 1u) - 1u) * words + min(at, words - 1u)];
+    return cached_key(cache_at, min(key, max(step.position, 1u) - 1u), min(at, words - 1u), words, params.context);
 }
 
 fn if_known(cached: vec4<f32>, key: u32, at: u32, words: u32) -> vec4<f32> {
     if (at >= words) { return vec4<f32>(); }
-    if (key >= step.position) { return new_key[at]; }
+    if (key >= step.position) { return query[HEADS * words + at]; }
     return cached;
 }
 
@@ -74,15 +74,10 @@ fn scores_of(part: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(softcap(scores.x, cap), softcap(scores.y, cap), softcap(scores.z, cap), softcap(scores.w, cap));
 }
 
-// A word of the token's own value.
-fn new_value(kv_head: u32, word: u32) -> vec4<f32> {
-    return projected[(params.value_at + kv_head * params.head_dim) / 4u + word];
-}
-
-// A word of a key's value.
-fn value_of(cache_at: u32, kv_head: u32, key: u32, word: u32) -> vec4<f32> {
+// A word of a key's value: of every key the same, that of `own_value`.
+fn value_of(cache_at: u32, key: u32, word: u32) -> vec4<f32> {
     let words = params.head_dim >> 2u;
-    let cached = values[cache_at + min(key, max(step.position, 1u) - 1u) * words + word];
-    if (key >= step.position) { return new_value(kv_head, word); }
+    let cached = cached_value(cache_at, min(key, max(step.position, 1u) - 1u), word, words, params.context);
+    if (key >= step.position) { return own_value; }
     return cached;
 }

@@ -27,7 +27,7 @@ pub fn load(candidate: &Candidate, opened: &OpenedModel, context_tokens: u32) ->
 
 /// Loads a model onto a device, with logits for every position.
 pub fn load_on(device: Device, opened: &OpenedModel, context_tokens: u32) -> Result<Session> {
-    let options = SessionOptions { context_tokens, scoring: true };
+    let options = SessionOptions { context_tokens, scoring: true, kv_cache: KvFormat::F32 };
     pollster::block_on(Session::load(device, opened, options, &mut |_| Ok(())))
 }
 

@@ -17,7 +17,7 @@ fn case(params: Params, position: u32, tokens: u32) -> (KernelCase, Expected) {
     let (keys, key_numbers) = case.numbers(kv_heads * context, head_dim);
     let (values, value_numbers) = case.numbers(kv_heads * context, head_dim);
     let (out, before) = case.numbers(37, heads * head_dim);
-    let command = Attention { queries, keys, values, out, params };
+    let command = Attention { queries, keys, values, format: KvFormat::F32, out, params };
     let mut twin = before.clone();
     command.twin(step, &query_numbers, &key_numbers, &value_numbers, &mut twin);
 

@@ -13,7 +13,7 @@ use hearth_engine::{
         DeviceChoice, Event, FailureCode, Fit, InspectRequest, Layout, MemoryPlan, ModelReport, ModelTask, Outlook,
         Request,
     },
-    tensor::Format,
+    tensor::{Format, KvFormat},
     text::Tokenizer,
 };
 use hearth_tests::{
@@ -140,7 +140,7 @@ fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
         assert_eq!(activations_bytes > 0, !path.contains("bf16"), "{path}");
         assert_eq!(memory.scratch_bytes, Slots::assign(&program).bytes() + activations_bytes, "{path}");
         let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
-        let options = SessionOptions { context_tokens: 192, scoring: false };
+        let options = SessionOptions { context_tokens: 192, scoring: false, kv_cache: KvFormat::F32 };
         let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).unwrap();
         let before = session.device().allocated_bytes();
         // Rows are padded to groups of sixteen, and tensors to cache lines; what is read back lies outside.

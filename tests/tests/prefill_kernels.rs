@@ -8,7 +8,7 @@ use hearth_engine::{
         shader::{Kernel, attention::Params, gated, rms_norm},
     },
     plan::{Command, Plan, TensorKind},
-    tensor::{Format, TensorId},
+    tensor::{Format, KvFormat, TensorId},
 };
 use hearth_tests::{
     devices::{adapters, split_limit},
@@ -252,7 +252,10 @@ fn attention(params: Params, position: u32, tokens: u32) -> Batch {
     let (keys, k) = case.numbers(kv_heads * context, head_dim);
     let (values, v) = case.numbers(kv_heads * context, head_dim);
     let (out, before) = case.numbers(tokens_max, heads * head_dim);
-    case.command(tokens_max, Command::Attention(Attention { queries, keys, values, out, params }));
+    case.command(
+        tokens_max,
+        Command::Attention(Attention { queries, keys, values, format: KvFormat::F32, out, params }),
+    );
     let width = head_dim as usize;
     let mut reference: Vec<f64> = before.iter().map(|number| f64::from(*number)).collect();
     let mut exact = vec![0.0; reference.len()];

@@ -53,7 +53,7 @@ fn check_attention(seed: u64, kv_heads: u32, group: u32, head_dim: u32, position
     // What an earlier command left there must not show.
     let out = bench.state(&vec![f32::NAN; queries.len()]);
     let step = Step { position, tokens };
-    let command = Attention { queries: q, keys: k, values: v, out, params };
+    let command = Attention { queries: q, keys: k, values: v, format: KvFormat::F32, out, params };
     let (expected, magnitudes) = attend(params, step, [&queries, &keys, &values]);
     let mut twin = vec![0.0; queries.len()];
     command.twin(step, &queries, &keys, &values, &mut twin);
@@ -238,7 +238,8 @@ fn attention_holds_when_one_score_towers_over_all_others() {
         let mut bench = Bench::default();
         let [q, k, v] = [&queries, &keys, &values].map(|numbers| bench.state(numbers));
         let out = bench.state(&queries);
-        let command = Command::Attention(Attention { queries: q, keys: k, values: v, out, params });
+        let command =
+            Command::Attention(Attention { queries: q, keys: k, values: v, format: KvFormat::F32, out, params });
         for (level, got) in bench.run_everywhere(Step { position, tokens }, &command, out) {
             for got in got.chunks_exact(32) {
                 assert_eq!(got, &values[80 * 32..81 * 32], "{}", level.name());
@@ -253,7 +254,7 @@ fn copies_are_exact() {
     let mut bench = Bench::default();
     let (x_id, cache) = (bench.state(&x), bench.state(&[0.0; 2 * 10 * 12]));
     let params = kv_write::Params { kv_heads: 2, head_dim: 12, context: 10 };
-    let command = Command::KvWrite(KvWrite { x: x_id, cache, params });
+    let command = Command::KvWrite(KvWrite { x: x_id, cache, format: KvFormat::F32, params });
     let mut expected = vec![0.0; 2 * 10 * 12];
     for (index, number) in x.iter().enumerate() {
         let (token, head, at) = (index / 24, index / 12 % 2, index % 12);

@@ -6,7 +6,7 @@ use hearth_engine::{
         shader::{add_bias, attention, kv_write, rope},
     },
     plan::{Command, Plan},
-    tensor::Format,
+    tensor::{Format, KvFormat},
 };
 use hearth_tests::kernels::KernelCase;
 
@@ -85,7 +85,7 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
     let [keys, values] = [k, v].map(|x| {
         let cache = case.numbers(kv_heads * context, head_dim).0;
         let params = kv_write::Params { kv_heads, head_dim, context };
-        commands.push(Command::KvWrite(KvWrite { x, cache, params }));
+        commands.push(Command::KvWrite(KvWrite { x, cache, format: KvFormat::F32, params }));
         cache
     });
     let mixed = case.scratch(heads * head_dim);
@@ -100,7 +100,14 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
         window: shape.window,
         causal: 1,
     };
-    commands.push(Command::Attention(Attention { queries: q, keys, values, out: mixed, params }));
+    commands.push(Command::Attention(Attention {
+        queries: q,
+        keys,
+        values,
+        format: KvFormat::F32,
+        out: mixed,
+        params,
+    }));
     let width = heads * head_dim;
     commands.push(matvec(mixed, case.weight(Format::F32, hidden, width).0, stream, [hidden, width], true));
     case.program.plans.push(Plan { name: "attention".into(), tokens_max: 1, commands });

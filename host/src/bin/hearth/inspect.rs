@@ -15,6 +15,7 @@ pub fn inspect(engine: &EngineHandle, args: &Inspect, global: &Global, output: &
     let asked = InspectRequest {
         model: args.path.clone(),
         context_tokens: global.context,
+        kv_cache: global.kv_cache(),
         // Programs get all there is; a person is spared some hundred lines.
         tensors: args.tensors || output.json,
     };
