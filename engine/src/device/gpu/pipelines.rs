@@ -72,15 +72,8 @@ impl Pipelines {
     }
 }
 
-fn compile(
-    device: &wgpu::Device,
-    variant: Variant,
-    constants: &Constants,
-    fill: Option<u32>,
-    cache: Option<&wgpu::PipelineCache>,
-) -> Compiled {
-    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
-    let label = Some(variant.kernel.name());
+/// A variant's text, as this platform wants it.
+fn source_of(variant: Variant, fill: Option<u32>) -> String {
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
     let mut source = variant.source().unwrap_or_default();
     if cfg!(target_arch = "wasm32") {
@@ -92,10 +85,19 @@ fn compile(
             source
         };
     }
-    if let Some(bits) = fill {
-        source = filled(&source, bits);
-    }
-    let source = wgpu::ShaderSource::Wgsl(source.into());
+    if let Some(bits) = fill { filled(&source, bits) } else { source }
+}
+
+fn compile(
+    device: &wgpu::Device,
+    variant: Variant,
+    constants: &Constants,
+    fill: Option<u32>,
+    cache: Option<&wgpu::PipelineCache>,
+) -> Compiled {
+    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
+    let label = Some(variant.kernel.name());
+    let source = wgpu::ShaderSource::Wgsl(source_of(variant, fill).into());
     let checks = if cfg!(target_arch = "wasm32") {
         wgpu::ShaderRuntimeChecks::checked()
     } else {
