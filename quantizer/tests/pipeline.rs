@@ -8,6 +8,7 @@ use hearth_engine::{
     Error, Result,
     decode::{Session, SessionOptions},
     file::{MemoryFolder, OpenedModel, open_model},
+    tensor::KvFormat,
 };
 use hearth_quantizer::{
     Options, Recipe, Rule,

@@ -9,6 +9,7 @@ use hearth_engine::{
     decode::{Session, SessionOptions},
     device::{CpuDevice, Device, Serial, SimdLevel},
     file::{MemoryFolder, open_model},
+    tensor::KvFormat,
 };
 use hearth_tests::{files::golden, numbers::kl_divergence};
 

@@ -13,6 +13,7 @@ use hearth_engine::{
         cpu::{Activations, SimdLevel},
     },
     file::{MemoryFolder, open_model},
+    tensor::KvFormat,
 };
 use hearth_tests::{files::golden, numbers::kl_divergence};
 

@@ -3,6 +3,7 @@
 use hearth_engine::{
     Error,
     kernel::{Attention, Gated, KvWrite, Matvec, shader},
+    tensor::KvFormat,
 };
 
 use super::*;

@@ -1,0 +1,112 @@
+//! Caches of 8 and 4 bits: the same bytes on every device, and what the bundled model loses by them.
+
+use hearth_engine::{
+    decode::Session,
+    kernel::{KvWrite, Step, shader::kv_write},
+    plan::Command,
+    tensor::KvFormat,
+    text::Tokenizer,
+};
+use hearth_tests::{
+    devices::Candidate,
+    files::golden,
+    kernels::KernelCase,
+    numbers::kl_divergence,
+    sessions::{greedy, load_with, open},
+};
+
+const MODEL: &str = "models/hearth-tiny";
+const CONTEXT: u32 = 512;
+const PACKED: [KvFormat; 2] = [KvFormat::Int8, KvFormat::Int4];
+
+#[test]
+fn every_device_writes_the_bytes_of_the_twin() {
+    let shapes = [(1, 4, 0, 1), (3, 12, 17, 7), (3, 20, 0, 37), (2, 64, 63, 37), (2, 80, 1, 3), (1, 256, 30, 5)];
+    for (format, (kv_heads, head_dim, position, tokens)) in
+        PACKED.into_iter().flat_map(|format| shapes.map(|of| (format, of)))
+    {
+        let (step, context) = (Step { position, tokens }, 101);
+        let mut case = KernelCase::new(format!("{format:?}: {kv_heads} heads of {head_dim}, {step:?}"), step);
+        let (x, mut numbers) =
+            (case.state(37, kv_heads * head_dim, Vec::new()), case.random.numbers(u64::from(37 * kv_heads * head_dim)));
+        // A head of zeros, one whose scale would be no number's inverse, and one that is no number.
+        let width = head_dim as usize;
+        numbers[..width].fill(0.0);
+        if tokens > 2 {
+            numbers[kv_heads as usize * width..][..width].fill(1e-38);
+            numbers[2 * kv_heads as usize * width] = f32::NAN;
+        }
+        case.write(x, numbers.clone());
+        let cache = case.cache(format, kv_heads, head_dim, context);
+        let params = kv_write::Params { kv_heads, head_dim, context };
+        let command = KvWrite { x, cache: cache.id, format, params };
+        let mut twin = cache.stored.clone();
+        command.twin(step, &numbers, &mut twin);
+        let bits = |stored: &[f32]| stored.iter().map(|word| word.to_bits()).collect::<Vec<_>>();
+        assert!(bits(&twin) != bits(&cache.stored));
+        case.command(37, Command::KvWrite(command));
+        for candidate in Candidate::all() {
+            let mut device = candidate.open(&case.program);
+            let found = case.run_all(&mut device, &[cache.id]).unwrap().swap_remove(0);
+            assert_eq!(bits(&found), bits(&twin), "{candidate}, {}", case.name);
+        }
+    }
+}
+
+fn logits(session: &mut Session, ids: &[u32]) -> Vec<f32> {
+    pollster::block_on(session.logits(ids)).unwrap()
+}
+
+/// Nats a position: the mean, and the most.
+fn divergence(reference: &[f32], found: &[f32], positions: usize) -> (f64, f64) {
+    let vocab = found.len() / positions;
+    let all =
+        reference.chunks(vocab).zip(found.chunks(vocab)).map(|(reference, found)| kl_divergence(reference, found));
+    let all: Vec<f64> = all.collect();
+    (all.iter().sum::<f64>() / positions as f64, all.into_iter().fold(0.0, f64::max))
+}
+
+#[test]
+fn the_bundled_model_loses_little() {
+    let opened = open(MODEL);
+    let text = golden("hearth-tiny").into_iter().max_by_key(|golden| golden.ids.len()).expect("there are some");
+    let reference = load_with(&Candidate::all()[0], &opened, CONTEXT, KvFormat::F32)
+        .map(|mut session| logits(&mut session, &text.ids))
+        .unwrap();
+    for (format, mean_max) in [(KvFormat::Int8, 3e-4), (KvFormat::Int4, 5e-2)] {
+        for candidate in Candidate::all() {
+            let mut session = load_with(&candidate, &opened, CONTEXT, format).unwrap();
+            let found = logits(&mut session, &text.ids);
+            let (mean, most) = divergence(&reference, &found, text.ids.len());
+            println!("{candidate}, {format:?}: {mean:e}, at most {most:e}");
+            assert!(mean > 1e-9 && mean < mean_max, "{candidate}, {format:?}: {mean:e} nats");
+        }
+    }
+}
+
+#[test]
+fn what_a_batch_wrote_one_token_after_the_other_would_have_written_too() {
+    let opened = open(MODEL);
+    let tokenizer = Tokenizer::from_documents(&opened.documents).unwrap();
+    let text = golden("hearth-tiny").into_iter().max_by_key(|golden| golden.ids.len()).expect("there are some");
+    let ids = &text.ids[..text.ids.len().min(40)];
+    for format in PACKED {
+        for candidate in Candidate::all() {
+            let mut session = load_with(&candidate, &opened, CONTEXT, format).unwrap();
+            let answer = greedy(&mut session, &tokenizer, ids, 16).unwrap();
+            let whole = [ids, &answer.ids].concat();
+            let at_once = logits(&mut session, &whole);
+            let vocab = at_once.len() / whole.len();
+            // The tokens that were chosen one after the other are the likeliest in one batch too, or nearly.
+            for (position, id) in answer.ids.iter().enumerate() {
+                let row = &at_once[(ids.len() + position - 1) * vocab..][..vocab];
+                let best = row.iter().copied().fold(f32::MIN, f32::max);
+                assert!(
+                    best - row[*id as usize] < 0.05,
+                    "{candidate}, {format:?} at {position}: {}",
+                    best - row[*id as usize]
+                );
+            }
+        }
+    }
+}
