@@ -116,7 +116,7 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
         queries: q,
         keys,
         values,
-        format: KvFormat::F32,
+        format,
         out: mixed,
         params,
     }));
