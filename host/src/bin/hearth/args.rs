@@ -69,13 +69,13 @@ impl Global {
             model: self.model.clone().unwrap_or_default(),
             device: self.device.into(),
             context_tokens: self.context,
-            kv_cache: self.kv_cache(),
+            kv_cache: self.kv_cache(KvFormat::default()),
         }
     }
 
-    /// How keys and values are cached, unless something else is wanted.
-    pub fn kv_cache(&self) -> KvFormat {
-        self.kv_cache.map(KvFormat::from).unwrap_or_default()
+    /// How keys and values are cached, if nothing is wanted as is said.
+    pub fn kv_cache(&self, otherwise: KvFormat) -> KvFormat {
+        self.kv_cache.map_or(otherwise, KvFormat::from)
     }
 }
 

@@ -40,7 +40,7 @@ impl Judge {
         global: &Global,
         output: &Output,
     ) -> Result<Self, Stop> {
-        let kv_cache = global.kv_cache.map_or(KvFormat::F32, KvFormat::from);
+        let kv_cache = global.kv_cache(KvFormat::F32);
         Self::open_with(models, name, (context_tokens, kv_cache), global, output)
     }
 
