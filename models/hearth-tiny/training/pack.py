@@ -59,6 +59,7 @@ def q4_0(table):
     return blocks.reshape(len(table), -1)
 
 
+@torch.no_grad()
 def pack(student):
     """The file's tensors, and what `quantization_config` says of them."""
     tensors, described = {}, {}
@@ -70,7 +71,7 @@ def pack(student):
     for name, module in student.named_modules():
         if not isinstance(module, low_bits.LowBits):
             continue
-        scale = low_bits.row_scale(module.latent, module.gain, module.unit).detach()
+        scale = low_bits.row_scale(module.latent, module.gain, module.unit)
         index = low_bits.indices(module.latent, scale, module.levels)
         write, format_name = (levels2, "LEVELS2") if module.levels == 4 else (tq1_0, "TQ1_0")
         add(name + ".weight", format_name, index.shape, write(index, scale))
