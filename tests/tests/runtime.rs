@@ -40,6 +40,7 @@ fn a_load_reports_its_progress_and_its_route() {
             model: TINY.into(),
             device,
             context_tokens: Some(100),
+            ..Default::default()
         }));
         let (mut done_bytes, mut total) = (0, 0);
         for event in &events[..events.len() - 1] {
