@@ -77,7 +77,6 @@ fn the_bundled_model_loses_little() {
         for candidate in Candidate::all() {
             let mut session = load_with(&candidate, &opened, CONTEXT, format).unwrap();
             let mean = divergence(&reference, &logits(&mut session, ids), ids.len());
-            println!("{candidate}, {format:?}: {mean:e} nats");
             assert!(mean > 1e-9 && mean < mean_max, "{candidate}, {format:?}: {mean:e} nats");
         }
     }

@@ -7,7 +7,7 @@ use hearth_engine::{
     },
     plan::{Command, Plan},
     quant::rotation::block_of,
-    tensor::{Format, KvFormat},
+    tensor::{Format, KvFormat, TensorId},
 };
 use hearth_tests::kernels::KernelCase;
 
@@ -46,9 +46,15 @@ const PLAIN: Heads = Heads {
     cache: KvFormat::F32,
 };
 
+/// Heads that meet a cache of four bits.
+fn turned(signs: TensorId, x: TensorId, heads: u32, head_dim: u32) -> Command {
+    let params = rotate::Params { columns: heads * head_dim, block: block_of(head_dim), undo: 0, single: 0 };
+    Command::Rotate(Rotate { signs, x, params })
+}
+
 /// From the stream to the stream: norm, projections, heads, attention, output, and the addition.
 fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) -> Case {
-    let Heads { hidden, heads, kv_heads, head_dim, rotary, interleaved, .. } = shape;
+    let Heads { hidden, heads, kv_heads, head_dim, rotary, interleaved, cache: format, .. } = shape;
     let mut case = KernelCase::new(format!("{shape:?} at {position}"), step(position));
     let stream = case.numbers(1, hidden).0;
     let normed = case.scratch(hidden);
@@ -85,12 +91,8 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
             }));
         }
     }
-    let format = shape.cache;
     let signs = case.state(1, heads * head_dim, vec![1.0; (heads * head_dim) as usize]);
-    let turned = |x, heads: u32| {
-        let params = rotate::Params { columns: heads * head_dim, block: block_of(head_dim), undo: 0, single: 0 };
-        Command::Rotate(Rotate { signs, x, params })
-    };
+    let turned = |x, heads| turned(signs, x, heads, head_dim);
     if format == KvFormat::Int4 {
         commands.extend([(q, heads), (k, kv_heads), (v, kv_heads)].map(|(x, heads)| turned(x, heads)));
     }

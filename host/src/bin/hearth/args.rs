@@ -12,6 +12,7 @@ use hearth_engine::{
 use crate::{
     bench::Lengths,
     form::{Form, Tools},
+    kv_cache::KvCache,
 };
 
 /// Runs language models on this machine's GPU or CPU.
@@ -76,27 +77,6 @@ impl Global {
     /// How keys and values are cached, if nothing is wanted as is said.
     pub fn kv_cache(&self, otherwise: KvFormat) -> KvFormat {
         self.kv_cache.map_or(otherwise, KvFormat::from)
-    }
-}
-
-/// How keys and values are cached.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KvCache {
-    /// 4 bits and a scale for each 32 numbers, which are rotated before
-    Int4,
-    /// 8 bits and a scale for each 32 numbers
-    Int8,
-    /// As they are computed
-    F32,
-}
-
-impl From<KvCache> for KvFormat {
-    fn from(format: KvCache) -> Self {
-        match format {
-            KvCache::Int4 => Self::Int4,
-            KvCache::Int8 => Self::Int8,
-            KvCache::F32 => Self::F32,
-        }
     }
 }
 

@@ -9,6 +9,7 @@ mod evaluate;
 mod form;
 mod inspect;
 mod interrupt;
+mod kv_cache;
 mod models;
 mod output;
 mod probe;
