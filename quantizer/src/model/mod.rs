@@ -1,6 +1,6 @@
 //! A whole model, layer by layer.
 
-mod calibration;
+pub(crate) mod calibration;
 mod folding;
 mod layer;
 mod part;
