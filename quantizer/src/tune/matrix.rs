@@ -36,8 +36,7 @@ impl Matrix {
     pub async fn read(catalog: &Catalog, component: &Component, first: usize) -> Result<(Self, Vec<f32>)> {
         let tensor = catalog.tensor(&component.name)?;
         let TensorInfo { format, .. } = *tensor;
-        let [rows, columns] =
-            [component.rows.end - component.rows.start, tensor.columns()].map(|side| side as usize);
+        let [rows, columns] = [component.rows.end - component.rows.start, tensor.columns()].map(|side| side as usize);
         let mut stored = catalog.read_rows(tensor, component.rows.clone()).await?;
         let has_scales = format.strip_rows() == STRIP_ROWS as u64;
         let mut scales = Vec::new();

@@ -15,7 +15,7 @@ mod teacher;
 
 pub use adam::Adam;
 pub use number::Number;
-pub use run::{Tuned, Watch, tune};
+pub use run::{Learned, Watch, tune};
 pub use student::{Parameter, ParameterKind, Student};
 
 use serde::{Deserialize, Serialize};
@@ -33,12 +33,14 @@ pub struct Tuning {
     pub gains_rate: f64,
     /// What may be in memory for it, the full model on its device aside; more is refused.
     pub memory_bytes: u64,
+    /// Whether a model that cannot be tuned is refused. Otherwise it is left as it is.
+    pub is_required: bool,
 }
 
 impl Tuning {
     /// As many steps, and what was found to be best with them.
     pub fn new(steps: u32) -> Self {
-        Self { steps, texts: 4, scales_rate: 0.004, gains_rate: 0.004, memory_bytes: 8 << 30 }
+        Self { steps, texts: 4, scales_rate: 0.004, gains_rate: 0.004, memory_bytes: 8 << 30, is_required: true }
     }
 }
 

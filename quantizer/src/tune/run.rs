@@ -17,7 +17,7 @@ const HELD_OUT_MAX: usize = 16;
 const KEPT_EVERY: u32 = 8;
 
 /// What becomes of the parameters, as their tensors hold them.
-pub struct Tuned {
+pub struct Learned {
     /// In the order of [`Student::parameters`]; as they were if they got no better.
     pub values: Vec<f32>,
     /// What it did.
@@ -87,7 +87,7 @@ pub async fn tune(
     workers: &dyn Workers,
     begun: Option<(Adam, f64)>,
     watch: &mut dyn Watch,
-) -> Result<Tuned> {
+) -> Result<Learned> {
     let longest = texts.iter().map(Vec::len).max().unwrap_or_default() as u64;
     let lanes = lanes(student, tuning, longest, workers.count())?;
     let texts = Texts::new(texts);
@@ -101,8 +101,7 @@ pub async fn tune(
     let (units, rates) = units_and_rates(student, tuning);
     while adam.steps < tuning.steps {
         let now = moved(values, &units, &adam.moved);
-        let mut gradient =
-            run.gradient(device, &now, &texts.of_step(seed, adam.steps, tuning.texts), watch).await?;
+        let mut gradient = run.gradient(device, &now, &texts.of_step(seed, adam.steps, tuning.texts), watch).await?;
         gradient.iter_mut().zip(&units).for_each(|(gradient, unit)| *gradient *= unit);
         adam.step(&gradient, &rates, tuning.steps);
         watch.progress(adam.steps);
@@ -113,9 +112,11 @@ pub async fn tune(
     let mut found = moved(values, &units, &adam.moved);
     round(student, &mut found);
     let kl_after = run.held_out(device, &found, &texts, watch).await?;
+    // As a journal gives them back, to the last bit.
+    let [kl_before, kl_after] = [kl_before, kl_after].map(|kl| (kl * 1e9).round() / 1e9);
     let report = TuningReport { steps: tuning.steps, kl_before, kl_after };
     let values = if report.is_kept() { found } else { values.to_vec() };
-    Ok(Tuned { values, report })
+    Ok(Learned { values, report })
 }
 
 /// How many texts may be in memory at once.
@@ -203,13 +204,7 @@ impl Run<'_> {
     }
 
     /// Mean divergence of the texts that are held out.
-    async fn held_out(
-        &self,
-        device: &mut Device,
-        values: &[f32],
-        texts: &Texts<'_>,
-        watch: &dyn Watch,
-    ) -> Result<f64> {
+    async fn held_out(&self, device: &mut Device, values: &[f32], texts: &Texts<'_>, watch: &dyn Watch) -> Result<f64> {
         let (mut sum, mut tokens) = (0.0, 0);
         let work = |lane: &mut Lane<'_>| lane.divergence = self.student.divergence(values, lane.ids, &lane.teacher);
         self.each(device, &texts.held_out, watch, &work, &mut |lane| {

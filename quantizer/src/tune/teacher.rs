@@ -3,8 +3,7 @@
 use hearth_engine::{
     Error, Result,
     device::Device,
-    file::Catalog,
-    file::OpenedModel,
+    file::{Catalog, OpenedModel},
     kernel::Step,
     model::{Model, ModelConfig, PlanIndex},
 };
