@@ -2,9 +2,15 @@
 
 mod small_model;
 
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+use std::{collections::BTreeMap, fs, sync::atomic::Ordering};
 
-use hearth_engine::{Error, Result, decode::Divergence, device::Workers, file::OpenedModel};
+use hearth_engine::{
+    Error, Result,
+    decode::Divergence,
+    device::Workers,
+    file::{MemoryFolder, OpenedModel, open_model},
+    tensor::Format,
+};
 use hearth_quantizer::{
     Host, Options, Progress,
     model::{Report, Tuned, quantize_model},
@@ -44,6 +50,22 @@ fn a_student_answers_as_the_engine_does() {
             assert!(found < 1e-5, "{name}: {found}");
         }
     }
+}
+
+#[test]
+fn a_student_of_levels_answers_as_the_engine_does() {
+    let mut folder = MemoryFolder::new("the bundled model of two bits");
+    for entry in fs::read_dir("../models/hearth-tiny-2bit").unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            folder = folder.with(path.file_name().unwrap().to_str().unwrap(), fs::read(&path).unwrap());
+        }
+    }
+    let model = pollster::block_on(open_model(&folder, None)).unwrap();
+    assert!(model.catalog.tensors.values().any(|tensor| tensor.format == Format::Levels2));
+    let (student, ids) = (student(&model), &texts()[0][..8]);
+    let found = apart(&logits(&model, ids), &student.logits(student.values(), ids));
+    assert!(found < 1e-4, "{found}");
 }
 
 #[test]

@@ -7,7 +7,8 @@ use hearth_engine::{
     model::Component,
     quant::{
         decode_row,
-        trellis::{Code, SCALES_BYTES, STRIP_ROWS, decode_rows},
+        strips::decode_rows,
+        trellis::{Code, SCALES_BYTES, STRIP_ROWS},
     },
     tensor::Format,
 };
@@ -38,7 +39,7 @@ impl Matrix {
         let TensorInfo { format, .. } = *tensor;
         let [rows, columns] = [component.rows.end - component.rows.start, tensor.columns()].map(|side| side as usize);
         let mut stored = catalog.read_rows(tensor, component.rows.clone()).await?;
-        let has_scales = format.strip_rows() == STRIP_ROWS as u64;
+        let has_scales = format.strip_bits().is_some();
         let mut scales = Vec::new();
         if has_scales {
             let strips = rows.div_ceil(STRIP_ROWS).max(1);
@@ -80,8 +81,8 @@ impl Matrix {
         let units = first / unit_rows..(first + rows).div_ceil(unit_rows);
         let bytes = &self.stored[units.start * unit_bytes..units.end * unit_bytes];
         let mut out = vec![0.0; rows * self.columns];
-        match self.format.trellis_bits() {
-            Some(bits) => decode_rows(bits, self.code, bytes, self.columns, &mut out),
+        match self.format.strip_bits() {
+            Some(_) => decode_rows(self.format, self.code, bytes, self.columns, &mut out),
             None => decode_row(self.format, bytes, &mut out),
         }
         N::of_all(out)
