@@ -9,5 +9,6 @@ mod options;
 pub mod random;
 pub mod rotation;
 pub mod trellis;
+pub mod tune;
 
 pub use options::{Host, Options, Progress, Recipe, Rule};

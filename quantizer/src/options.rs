@@ -3,6 +3,8 @@
 use hearth_engine::{Error, Result, device::Workers, quant::trellis::Code, tensor::Format};
 use serde::{Deserialize, Serialize};
 
+use crate::tune::Tuning;
+
 /// Which tensors become what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +16,9 @@ pub struct Recipe {
     /// The first that fits a tensor's name decides.
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Steps of tuning; 0 for none, and None for what is usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<u32>,
 }
 
 /// A format for some tensors.
@@ -40,7 +45,7 @@ impl Recipe {
         let refused = || Error::invalid("bits", format_args!("{bits} is not from 2 to 6"));
         let format = name(bits).ok_or_else(refused)?;
         let table_format = name((bits + TABLE_BITS_MORE).min(6)).ok_or_else(refused)?;
-        Ok(Self { format, table_format, rules: Vec::new() })
+        Ok(Self { format, table_format, rules: Vec::new(), tune: None })
     }
 
     /// Reads a recipe: a JSON object.
@@ -100,13 +105,15 @@ pub struct Options {
     pub damping: f64,
     /// Whether scales are tried on some strips of each matrix.
     pub tries_scales: bool,
+    /// How the finished model is tuned, if it is.
+    pub tuning: Option<Tuning>,
 }
 
 impl Options {
     /// What is best, if it may take its time.
     pub fn new(recipe: Recipe) -> Self {
         let code = Code::default();
-        Self { recipe, code, rotates: true, seed: 0, damping: 0.01, tries_scales: true }
+        Self { recipe, code, rotates: true, seed: 0, damping: 0.01, tries_scales: true, tuning: None }
     }
 }
 

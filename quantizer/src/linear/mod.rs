@@ -13,6 +13,10 @@ mod product;
 mod rounding;
 mod scalar;
 
+pub(crate) use parallel::for_pieces;
+pub use product::Strides;
+pub(crate) use product::{columns_of, product_f32, product_f64, rows_of};
+
 pub use feedback::Feedback;
 pub use hessian::Hessian;
 pub use rounding::{Rounded, Rounding, quantize};

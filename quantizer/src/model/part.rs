@@ -10,10 +10,7 @@ use hearth_engine::{
 };
 use safetensors::Dtype;
 
-use super::{
-    pipeline::{Job, TensorReport},
-    shards::Stored,
-};
+use super::{pipeline::Job, report::TensorReport, shards::Stored};
 use crate::{
     linear::{Feedback, Hessian, Rounded, Rounding, quantize, quantize_q4_0},
     trellis::Trellis,

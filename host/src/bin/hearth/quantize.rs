@@ -22,7 +22,8 @@ use hearth_engine::{
 use hearth_host::{ModelStore, physical_cores, worker_pool};
 use hearth_quantizer::{
     Host, Options, Progress, Recipe,
-    model::{Report, allocate_bits, quantize_model},
+    model::{Report, Tuned, allocate_bits, quantize_model},
+    tune::Tuning,
 };
 
 use crate::{
@@ -33,7 +34,8 @@ use crate::{
 /// See docs/quantization.md.
 #[derive(Args)]
 #[command(after_help = "An interrupted run goes on where it stopped when it is started again.\n\
-    Examples: hearth quantize ./model --bits 3 --calibrate book.txt -o ./model-3bit")]
+    Examples: hearth quantize ./model --bits 3 --calibrate book.txt -o ./model-3bit\n          \
+    hearth quantize ./model --bits 2 --tune 256 --calibrate book.txt -o ./model-2bit")]
 pub struct Quantize {
     /// A model's folder in Hugging Face layout, or its name
     pub model: String,
@@ -58,6 +60,9 @@ pub struct Quantize {
     /// Several times as fast, for a little more loss: a smaller code and fewer tokens
     #[arg(long)]
     pub fast: bool,
+    /// Steps in which scales and norms are tuned for the full model's answers [default: 64, and off with --fast]
+    #[arg(long, value_name = "STEPS|off", value_parser = tuning_steps)]
+    pub tune: Option<u32>,
     /// Leave matrices unrotated
     #[arg(long)]
     pub no_rotation: bool,
@@ -72,6 +77,10 @@ pub struct Quantize {
 /// Tokens to calibrate on.
 const TOKENS: u32 = 65_536;
 const TOKENS_FAST: u32 = 16_384;
+/// Steps of tuning.
+const TUNING_STEPS: u32 = 64;
+/// So many at most.
+const TUNING_STEPS_MAX: u32 = 100_000;
 /// Bits of a window with `--fast`: a sixteenth of the encoder's work.
 const WINDOW_BITS_FAST: u32 = 12;
 
@@ -137,7 +146,20 @@ fn options(args: &Quantize) -> Result<Options, Stop> {
     }
     options.rotates = !args.no_rotation;
     options.seed = args.seed;
+    let asked = args.tune.or(options.recipe.tune);
+    let steps = asked.unwrap_or(if args.fast { 0 } else { TUNING_STEPS });
+    let is_required = asked.is_some();
+    options.tuning = (steps > 0).then(|| Tuning { is_required, ..Tuning::new(steps) });
     Ok(options)
+}
+
+/// Steps of tuning, as a person writes them.
+fn tuning_steps(text: &str) -> Result<u32, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(0);
+    }
+    let steps = text.parse().ok().filter(|steps| (1..=TUNING_STEPS_MAX).contains(steps));
+    steps.ok_or_else(|| format!("must be off, or from 1 to {TUNING_STEPS_MAX}"))
 }
 
 fn read(file: &Path) -> Result<String, Stop> {
@@ -170,6 +192,15 @@ fn tell(report: &Report, args: &Quantize, output: &Output, seconds: f64) -> Resu
             let error = 100.0 * tensor.error;
             output.line(format!("{:9} {rows:6} x {columns:<6} {error:7.3} %  {}", tensor.format, tensor.tensor))?;
         }
+    }
+    match &report.tuning {
+        Some(Tuned::Done(tuning)) => {
+            let kept = if tuning.is_kept() { "" } else { ", which is no better, so all stayed as it was" };
+            let (steps, before, after) = (tuning.steps, tuning.kl_before, tuning.kl_after);
+            output.line(format!("tuned in {steps} steps: divergence {before:.4} before, {after:.4} after{kept}"))?;
+        }
+        Some(Tuned::Skipped(reason)) => output.remark(&format!("Not tuned: {reason}")),
+        None => {}
     }
     output.line(format!(
         "{}: {}, {:.3} bits a weight; linear layers {:.3}",
