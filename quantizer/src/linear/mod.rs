@@ -8,6 +8,7 @@
 mod cholesky;
 mod feedback;
 mod hessian;
+mod levels;
 mod parallel;
 mod product;
 mod rounding;
@@ -15,5 +16,6 @@ mod scalar;
 
 pub use feedback::Feedback;
 pub use hessian::Hessian;
+pub use levels::quantize_levels2;
 pub use rounding::{Rounded, Rounding, quantize};
 pub use scalar::quantize_q4_0;
