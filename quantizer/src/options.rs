@@ -48,6 +48,12 @@ impl Recipe {
         Ok(Self { format, table_format, rules: Vec::new(), tune: None })
     }
 
+    /// Two bits that cost little to read. So does the table, which is a large product where it is the head too.
+    pub fn of_levels() -> Self {
+        let [format, table_format] = [Format::Levels2, Format::Q4_0].map(|format| format.name().to_owned());
+        Self { format, table_format, rules: Vec::new() }
+    }
+
     /// Reads a recipe: a JSON object.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let recipe: Self = serde_json::from_str(text).map_err(|error| Error::malformed(file, error))?;
@@ -75,8 +81,8 @@ fn written(name: &str) -> Result<Option<Format>> {
     if name.eq_ignore_ascii_case("plain") {
         return Ok(None);
     }
-    let format = Format::from_name(name).filter(|format| *format == Format::Q4_0 || format.trellis_bits().is_some());
-    let reason = || format!("{name:?} is none that is written: TRELLIS2 to TRELLIS6, Q4_0, or plain");
+    let format = Format::from_name(name).filter(|format| *format == Format::Q4_0 || format.strip_bits().is_some());
+    let reason = || format!("{name:?} is none that is written: TRELLIS2 to TRELLIS6, LEVELS2, Q4_0, or plain");
     Ok(Some(format.ok_or_else(|| Error::invalid("format", reason()))?))
 }
 
@@ -172,10 +178,11 @@ mod tests {
 
     #[test]
     fn a_recipe_with_an_unknown_format_is_refused() {
-        for format in ["TRELLIS1", "Q4_1", "", "TRELLIS"] {
+        for format in ["TRELLIS1", "Q4_1", "", "TRELLIS", "LEVELS", "LEVELS4"] {
             let text = format!(r#"{{"format": "{format}", "table_format": "plain"}}"#);
             assert!(Recipe::parse("recipe.json", &text).is_err(), "{format}");
         }
+        assert_eq!(Recipe::of_levels().format_of("a.q_proj.weight", false).unwrap(), Some(Format::Levels2));
         assert!(Recipe::of_bits(1).is_err() && Recipe::of_bits(7).is_err());
     }
 }

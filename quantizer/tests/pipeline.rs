@@ -101,6 +101,32 @@ fn more_bits_leave_less_error() {
     assert!(errors[0] < 0.15 && errors[1] < errors[0] / 6.0 && errors[2] < errors[1] / 6.0, "{errors:?}");
 }
 
+#[test]
+fn levels_stand_beside_other_formats_in_a_model_that_the_engine_reads() {
+    for is_tied in [true, false] {
+        let (opened, mut options) = (opened(is_tied), options(2));
+        let expected = logits(&opened);
+        options.recipe = Recipe { table_format: "plain".into(), ..Recipe::of_levels() };
+        let host = MemoryHost::new(usize::MAX);
+        run(&opened, &options, &host).unwrap();
+        let levels = apart(&expected, &logits(&written(&host)));
+        assert!(levels < 0.8, "{is_tied}: {levels}");
+        // With more bits where they are worth most, and Q4_0 in the table.
+        options.recipe = Recipe::of_levels();
+        for (tensors, format) in [("*.v_proj.weight", "TRELLIS4"), ("*_proj.weight", "Q4_0")] {
+            options.recipe.rules.push(Rule { tensors: tensors.into(), format: format.into() });
+        }
+        options.recipe.rules.insert(0, Rule { tensors: "*.up_proj.weight".into(), format: "LEVELS2".into() });
+        let host = MemoryHost::new(usize::MAX);
+        let report = run(&opened, &options, &host).unwrap();
+        let formats: std::collections::BTreeSet<&str> =
+            report.tensors.iter().map(|tensor| tensor.format.as_str()).collect();
+        assert_eq!(formats.into_iter().collect::<Vec<_>>(), ["LEVELS2", "Q4_0", "TRELLIS4"]);
+        let mixed = apart(&expected, &logits(&written(&host)));
+        assert!(mixed < levels, "{is_tied}: {mixed} and {levels}");
+    }
+}
+
 fn config(host: &MemoryHost) -> serde_json::Value {
     serde_json::from_slice(&host.files()["config.json"]).unwrap()
 }

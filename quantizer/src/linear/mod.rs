@@ -8,6 +8,7 @@
 mod cholesky;
 mod feedback;
 mod hessian;
+mod levels;
 mod parallel;
 mod product;
 mod rounding;
@@ -19,5 +20,6 @@ pub(crate) use product::{columns_of, product_f32, product_f64, rows_of};
 
 pub use feedback::Feedback;
 pub use hessian::Hessian;
+pub use levels::quantize_levels2;
 pub use rounding::{Rounded, Rounding, quantize};
 pub use scalar::quantize_q4_0;

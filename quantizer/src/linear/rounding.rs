@@ -65,45 +65,104 @@ pub struct Rounded {
 /// Rounds a matrix (rows, columns); None if it was cancelled. The columns must be a multiple of 16.
 pub fn quantize(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32]) -> Option<Rounded> {
     let columns = rounding.hessian.columns();
+    let scratches = Mutex::new(Vec::<Scratch>::new());
+    let round_strip = |rows: &[f32], factor: f32| {
+        let pooled = scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = pooled.unwrap_or_default();
+        let strip = round_strip(rounding, rows, columns, factor, &mut scratch);
+        scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        strip
+    };
+    let strips = Strips { columns, round_strip: &round_strip, is_cancelled: rounding.is_cancelled };
     let first = FIRST_SCALES[rounding.trellis.bits() as usize - 2];
-    let factor = if rounding.tries_scales { best_factor(workers, rounding, weights, first)? } else { first };
-    let (stored, decoded, errors) = round(workers, rounding, weights, columns, factor)?;
-    let [error, whole] = [0, 1].map(|at| errors.iter().map(|error| error[at]).sum::<f64>());
-    Some(Rounded { stored, decoded, error: if whole > 0.0 { error / whole } else { 0.0 }, whole })
+    let factor = match rounding.tries_scales {
+        // From where a few of the weights that lie farthest are reached: between there and a Gaussian's own scale it may
+        // get worse before it gets better.
+        true => strips.best_factor(workers, weights, first * reach(&strips.sample(weights), columns))?,
+        false => first,
+    };
+    strips.rounded(workers, weights, factor)
 }
 
-/// The factor of the rows' root mean squares that leaves the least error on some strips.
-fn best_factor(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32], first: f32) -> Option<f32> {
-    let columns = rounding.hessian.columns();
-    let strips: Vec<&[f32]> = weights.chunks(STRIP_ROWS * columns).collect();
-    let step = strips.len().div_ceil(TRIED_STRIPS).max(1);
-    let sample: Vec<f32> = strips.into_iter().step_by(step).flatten().copied().collect();
-    let first = first * reach(&sample, columns);
-    let error_of = |factor: f32| -> Option<f64> {
-        let (_, _, errors) = round(workers, rounding, &sample, columns, factor)?;
-        // Each strip counts the same, however long its rows are.
-        Some(errors.iter().map(|[error, of]| if *of > 0.0 { error / of } else { 0.0 }).sum())
-    };
-    let mut best = (error_of(first)?, first);
-    for ratio in [TRIED_RATIO, 1.0 / TRIED_RATIO] {
-        let before = best.1;
-        for step in 1..=TRIED_STEPS {
-            let factor = first * ratio.powi(step);
-            let error = error_of(factor)?;
-            if error >= best.0 {
+/// How the strips of a matrix are rounded, whatever their tiles hold.
+pub(super) struct Strips<'a> {
+    pub columns: usize,
+    /// 16 rows, or fewer at the matrix's end, and a factor of their scales.
+    pub round_strip: &'a (dyn Fn(&[f32], f32) -> Strip + Sync),
+    pub is_cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Strips<'_> {
+    /// The matrix with scales times a factor.
+    pub fn rounded(&self, workers: &dyn Workers, weights: &[f32], factor: f32) -> Option<Rounded> {
+        let (stored, decoded, errors) = self.round(workers, weights, factor)?;
+        let [error, whole] = [0, 1].map(|at| errors.iter().map(|error| error[at]).sum::<f64>());
+        Some(Rounded { stored, decoded, error: if whole > 0.0 { error / whole } else { 0.0 }, whole })
+    }
+
+    /// Some strips of a matrix.
+    fn sample(&self, weights: &[f32]) -> Vec<f32> {
+        let strips: Vec<&[f32]> = weights.chunks(STRIP_ROWS * self.columns).collect();
+        let step = strips.len().div_ceil(TRIED_STRIPS).max(1);
+        strips.into_iter().step_by(step).flatten().copied().collect()
+    }
+
+    /// The factor of the scales that leaves the least error on some strips, from the first one on.
+    pub fn best_factor(&self, workers: &dyn Workers, weights: &[f32], first: f32) -> Option<f32> {
+        let sample = self.sample(weights);
+        let error_of = |factor: f32| -> Option<f64> {
+            let (_, _, errors) = self.round(workers, &sample, factor)?;
+            // Each strip counts the same, however long its rows are.
+            Some(errors.iter().map(|[error, of]| if *of > 0.0 { error / of } else { 0.0 }).sum())
+        };
+        let mut best = (error_of(first)?, first);
+        for ratio in [TRIED_RATIO, 1.0 / TRIED_RATIO] {
+            let before = best.1;
+            for step in 1..=TRIED_STEPS {
+                let factor = first * ratio.powi(step);
+                let error = error_of(factor)?;
+                if error >= best.0 {
+                    break;
+                }
+                best = (error, factor);
+            }
+            if best.1 != before {
                 break;
             }
-            best = (error, factor);
         }
-        if best.1 != before {
-            break;
-        }
+        Some(best.1)
     }
-    Some(best.1)
+
+    /// Rounds strips side by side.
+    #[allow(clippy::type_complexity, reason = "three lists of one length each")]
+    fn round(&self, workers: &dyn Workers, weights: &[f32], factor: f32) -> Option<(Vec<u8>, Vec<f32>, Vec<[f64; 2]>)> {
+        let mut strips: Vec<Strip> = Vec::new();
+        strips.resize_with(weights.len().div_ceil(STRIP_ROWS * self.columns), Strip::default);
+        for_pieces(workers, &mut strips, 1, &|at, out| {
+            if (self.is_cancelled)() {
+                return;
+            }
+            let first = at * STRIP_ROWS * self.columns;
+            let rows = &weights[first..weights.len().min(first + STRIP_ROWS * self.columns)];
+            if let Some(out) = out.first_mut() {
+                *out = (self.round_strip)(rows, factor);
+            }
+        });
+        if (self.is_cancelled)() {
+            return None;
+        }
+        let (mut stored, mut decoded, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        for strip in strips {
+            stored.extend(strip.stored);
+            decoded.extend(strip.decoded);
+            errors.push(strip.error);
+        }
+        decoded.truncate(weights.len());
+        Some((stored, decoded, errors))
+    }
 }
 
-/// How much farther than a Gaussian source's a few of the weights lie, at least 1: from there it is tried. Between there
-/// and a Gaussian's own scale it may get worse before it gets better.
+/// How much farther than a Gaussian source's a few of the weights lie, at least 1.
 fn reach(sample: &[f32], columns: usize) -> f32 {
     let mut lengths: Vec<f32> = Vec::with_capacity(sample.len());
     for row in sample.chunks_exact(columns) {
@@ -118,51 +177,13 @@ fn reach(sample: &[f32], columns: usize) -> f32 {
     (*far / GAUSSIAN_FAR).clamp(1.0, FAR_MOST)
 }
 
-/// A strip on its way.
+/// A strip that is rounded.
 #[derive(Default)]
-struct Strip {
+pub(super) struct Strip {
     stored: Vec<u8>,
     decoded: Vec<f32>,
     /// Its error and what it is a part of.
     error: [f64; 2],
-}
-
-/// Rounds strips side by side.
-#[allow(clippy::type_complexity, reason = "three lists of one length each")]
-fn round(
-    workers: &dyn Workers,
-    rounding: &Rounding<'_>,
-    weights: &[f32],
-    columns: usize,
-    factor: f32,
-) -> Option<(Vec<u8>, Vec<f32>, Vec<[f64; 2]>)> {
-    let scratches = Mutex::new(Vec::<Scratch>::new());
-    let mut strips: Vec<Strip> = Vec::new();
-    strips.resize_with(weights.len().div_ceil(STRIP_ROWS * columns), Strip::default);
-    for_pieces(workers, &mut strips, 1, &|at, out| {
-        if (rounding.is_cancelled)() {
-            return;
-        }
-        let pooled = scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = pooled.unwrap_or_default();
-        let first = at * STRIP_ROWS * columns;
-        let rows = &weights[first..weights.len().min(first + STRIP_ROWS * columns)];
-        if let Some(out) = out.first_mut() {
-            *out = round_strip(rounding, rows, columns, factor, &mut scratch);
-        }
-        scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-    });
-    if (rounding.is_cancelled)() {
-        return None;
-    }
-    let (mut stored, mut decoded, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for strip in strips {
-        stored.extend(strip.stored);
-        decoded.extend(strip.decoded);
-        errors.push(strip.error);
-    }
-    decoded.truncate(weights.len());
-    Some((stored, decoded, errors))
 }
 
 /// LDLQ on 16 rows, or on fewer at a matrix's end.
@@ -209,7 +230,7 @@ pub(super) fn to_f16(scale: f32) -> f32 {
 }
 
 /// Fits the scales to what the rows have become, `s = w H q / q H q`, and writes them.
-fn finish(
+pub(super) fn finish(
     hessian: &Hessian,
     weights: &[f32],
     mut numbers: Vec<f32>,

@@ -85,7 +85,7 @@ impl<'a> Job<'a> {
         };
         let config = ModelConfig::read(&opened.documents)?;
         if opened.catalog.quantization != Quantization::default()
-            || opened.catalog.tensors.values().any(|tensor| tensor.format.trellis_bits().is_some())
+            || opened.catalog.tensors.values().any(|tensor| tensor.format.strip_bits().is_some())
         {
             return Err(Error::invalid("the model", "is quantised already; give the one that it was made of"));
         }

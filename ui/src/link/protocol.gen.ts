@@ -822,7 +822,7 @@ reason: string, };
 /**
  * How the numbers of a tensor are stored. [`crate::quant`] shows each block's layout.
  */
-export type Format = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q2_K" | "Q3_K" | "Q4_K" | "Q5_K" | "Q6_K" | "IQ4_NL" | "IQ4_XS" | "IQ3_XXS" | "IQ3_S" | "IQ2_XXS" | "IQ2_XS" | "IQ2_S" | "TQ1_0" | "TQ2_0" | "MXFP4" | "TRELLIS2" | "TRELLIS3" | "TRELLIS4" | "TRELLIS5" | "TRELLIS6";
+export type Format = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q2_K" | "Q3_K" | "Q4_K" | "Q5_K" | "Q6_K" | "IQ4_NL" | "IQ4_XS" | "IQ3_XXS" | "IQ3_S" | "IQ2_XXS" | "IQ2_XS" | "IQ2_S" | "TQ1_0" | "TQ2_0" | "MXFP4" | "TRELLIS2" | "TRELLIS3" | "TRELLIS4" | "TRELLIS5" | "TRELLIS6" | "LEVELS2";
 
 /**
  * One way in which weights are stored.

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use hearth_engine::{
     Error,
     device::{CpuDevice, Device, GpuDevice, GpuOptions, Workers},
@@ -42,6 +42,9 @@ pub struct Quantize {
     /// Bits for each weight of a linear layer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=6), required_unless_present_any = ["recipe", "target_bpw"])]
     pub bits: Option<u32>,
+    /// How bits become weights; levels, of 2 bits, lose more than a trellis and are read several times as fast
+    #[arg(long, value_enum, default_value_t = CodeName::Trellis, conflicts_with_all = ["recipe", "target_bpw"])]
+    pub code: CodeName,
     /// Bits a weight of the linear layers together, scales included; each gets what it is worth, which is measured
     #[arg(long, value_name = "B", conflicts_with = "bits")]
     pub target_bpw: Option<f64>,
@@ -72,6 +75,15 @@ pub struct Quantize {
     /// The folder to write
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
+}
+
+/// What `--code` may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CodeName {
+    /// TRELLIS2 to TRELLIS6
+    Trellis,
+    /// LEVELS2
+    Levels,
 }
 
 /// Tokens to calibrate on.
@@ -137,6 +149,12 @@ async fn allocated(
 fn options(args: &Quantize) -> Result<Options, Stop> {
     let recipe = match (&args.recipe, args.bits) {
         (Some(file), _) => Recipe::parse(&file.display().to_string(), &read(file)?)?,
+        (None, Some(2)) if args.code == CodeName::Levels => Recipe::of_levels(),
+        (None, Some(bits)) if args.code == CodeName::Levels => {
+            return Err(
+                Error::invalid("--code levels", format_args!("has 2 bits, and not {bits}; give --bits 2")).into()
+            );
+        }
         (None, Some(bits)) => Recipe::of_bits(bits)?,
         (None, None) => Recipe::of_bits((args.target_bpw.unwrap_or_default() as u32).clamp(2, 6))?,
     };
