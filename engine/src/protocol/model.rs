@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ModelTask};
+use super::{Failure, ModelTask, RecipesReport};
 
 /// Which model to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct InspectRequest {
     pub context_tokens: Option<u32>,
     /// Whether every tensor shall be listed.
     pub tensors: bool,
+    /// Bytes of memory to choose a recipe for. None: what is free.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<u32>"))]
+    pub memory_bytes: Option<u64>,
 }
 
 /// What a model's headers say. Nothing of this needs the weights.
@@ -61,6 +64,8 @@ pub struct ModelReport {
     pub outlooks: Vec<Outlook>,
     /// The most context that fits the CPU's free memory; none if not even a little does, or nobody knows.
     pub context_tokens_max: Option<u32>,
+    /// What quantising it would save and lose.
+    pub recipes: RecipesReport,
     /// Every tensor, if they were asked for.
     pub tensors: Vec<TensorReport>,
 }
