@@ -260,8 +260,9 @@ fn another_model_embeds_anew_what_is_there_without_its_files() {
 fn a_stopped_renewal_keeps_what_is_done_and_goes_on_later() {
     let data = data();
     let engine = host(data.path(), &[BERT, "tiny-roberta"], false);
-    for name in ["a.txt", "b.txt"] {
-        added(&engine, text(name, &format!("{name}. {}", "The sea and the ship. ".repeat(40))));
+    // The second is so long that the wish to stop arrives before it is done, however fast the machine is.
+    for (name, sentences) in [("a.txt", 40), ("b.txt", 2000)] {
+        added(&engine, text(name, &format!("{name}. {}", "The sea and the ship. ".repeat(sentences))));
     }
     let chunks = list(&engine).documents[0].chunks;
     let refresh = || Request::RefreshDocuments { model: Some("tiny-roberta".into()) };

@@ -31,8 +31,8 @@ fn key_word(key: u32, cache_at: u32, at: u32, words: u32) -> vec4<f32> {
     return keys[cache_at + min(key, max(step.position, 1u) - 1u) * words + min(at, words - 1u)];
 }
 
-fn if_known(cached: vec4<f32>, key: u32, at: u32, words: u32) -> vec4<f32> {
-    if (at >= words) { return vec4<f32>(); }
+fn if_known(cached: vec4<f32>, key: u32, at: u32, is_past: bool) -> vec4<f32> {
+    if (is_past) { return vec4<f32>(); }
     if (key >= step.position) { return new_key[at]; }
     return cached;
 }
@@ -48,9 +48,11 @@ fn products(a: u32, b: u32, cache_at: u32, first: u32) -> Pair {
         let b_{i} = key_word(b, cache_at, w + {i}u * SHARING, words);
 //#end
 //#repeat i 8
-        let at_{i} = w + {i}u * SHARING;
-        let of_a_{i} = if_known(a_{i}, a, at_{i}, words);
-        let of_b_{i} = if_known(b_{i}, b, at_{i}, words);
+        let past_{i} = w + {i}u * SHARING >= words;
+        // Never past the queries' own words: nobody wrote there, and nothing times what is not a number is not nothing.
+        let at_{i} = min(w + {i}u * SHARING, words - 1u);
+        let of_a_{i} = if_known(a_{i}, a, at_{i}, past_{i});
+        let of_b_{i} = if_known(b_{i}, b, at_{i}, past_{i});
         pair.a.first += dots(0u, at_{i}, words, of_a_{i});
         pair.b.first += dots(0u, at_{i}, words, of_b_{i});
         if (HEADS > 4u) {

@@ -1,7 +1,7 @@
 // Functions that run in a page: they may use nothing but their arguments and the page. The page's own worker, as it was
 // built for the interface, does the work; only the interface itself is left out.
 
-/** Starts the engine's worker and keeps it in `window.engine`. */
+/** Starts the engine's worker and keeps it in `window.engine`. Says why it did not get its threads, if it did not. */
 export function startEngine({ worker, allowGpu, modelBase, ...more }) {
   const port = new Worker(new URL(worker, location.href), { type: 'module', name: 'hearth-engine' });
   const waiting = new Map();
@@ -13,7 +13,7 @@ export function startEngine({ worker, allowGpu, modelBase, ...more }) {
     };
     port.addEventListener('error', (error) => die(`the worker failed: ${error.message}`));
     port.addEventListener('message', ({ data }) => {
-      if (data.kind === 'opened') resolve();
+      if (data.kind === 'opened') resolve(data.refusal);
       else if (data.kind === 'died') die(`${data.failure.message} (${data.failure.hint})`);
       else waiting.get(data.envelope.id)?.take(data.envelope.event);
     });

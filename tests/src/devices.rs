@@ -27,6 +27,8 @@ pub enum Candidate {
         split: bool,
         /// Whether one dispatch may do the work of several commands.
         fused: bool,
+        /// Whether shared memory is full of what is not a number when a kernel begins.
+        filled: bool,
     },
 }
 
@@ -34,12 +36,13 @@ impl fmt::Display for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu(level, threads) => write!(f, "CPU {} with {threads} threads", level.name()),
-            Self::Gpu { adapter, subgroups, split, fused } => {
+            Self::Gpu { adapter, subgroups, split, fused, filled } => {
                 let name = &adapters()[*adapter].name;
                 let fused = if *fused { "" } else { ", nothing fused" };
                 let subgroups = if *subgroups { "with" } else { "without" };
                 let split = if *split { ", matrices split" } else { "" };
-                write!(f, "{name} {subgroups} subgroups{split}{fused}")
+                let filled = if *filled { ", shared memory filled" } else { "" };
+                write!(f, "{name} {subgroups} subgroups{split}{fused}{filled}")
             }
         }
     }
@@ -62,11 +65,11 @@ impl Candidate {
         for (adapter, report) in adapters().iter().enumerate() {
             let has_subgroups = report.features.iter().any(|feature| feature == "subgroups");
             if has_subgroups {
-                all.push(Self::Gpu { adapter, subgroups: true, split: false, fused: true });
+                all.push(Self::Gpu { adapter, subgroups: true, split: false, fused: true, filled: true });
             }
-            all.push(Self::Gpu { adapter, subgroups: false, split: false, fused: true });
-            all.push(Self::Gpu { adapter, subgroups: false, split: true, fused: true });
-            all.push(Self::Gpu { adapter, subgroups: has_subgroups, split: false, fused: false });
+            all.push(Self::Gpu { adapter, subgroups: false, split: false, fused: true, filled: true });
+            all.push(Self::Gpu { adapter, subgroups: false, split: true, fused: true, filled: false });
+            all.push(Self::Gpu { adapter, subgroups: has_subgroups, split: false, fused: false, filled: true });
         }
         all
     }
@@ -74,7 +77,13 @@ impl Candidate {
     /// One of each kind, for what does not depend on how a device computes.
     pub fn one_each() -> Vec<Self> {
         let mut all = vec![Self::Cpu(SimdLevel::detect(), 1)];
-        all.extend(Self::gpus().into_iter().take(1));
+        all.extend(Self::gpus().into_iter().take(1).map(|candidate| match candidate {
+            // As people run it.
+            Self::Gpu { adapter, subgroups, split, fused, .. } => {
+                Self::Gpu { adapter, subgroups, split, fused, filled: false }
+            }
+            other => other,
+        }));
         all
     }
 
@@ -94,7 +103,7 @@ impl Candidate {
         match *self {
             Self::Cpu(level, 1) => Device::Cpu(CpuDevice::with_simd(Arc::new(Serial), level)),
             Self::Cpu(level, threads) => Device::Cpu(CpuDevice::with_simd(Arc::new(Threads(threads)), level)),
-            Self::Gpu { adapter, subgroups, fused, .. } => {
+            Self::Gpu { adapter, subgroups, fused, filled, .. } => {
                 let options = GpuOptions {
                     adapter: Some(adapter),
                     subgroups: Some(subgroups),
@@ -105,6 +114,7 @@ impl Candidate {
                     // What is as exact as the twins; `prefill_kernels` and `prefill_models` see to the other ways.
                     matmul: Some(MatmulKind::Plain),
                     attention: Some(if fused { AttentionKind::Tiled } else { AttentionKind::Plain }),
+                    fill_shared: filled.then_some(f32::NAN.to_bits()),
                     ..GpuOptions::default()
                 };
                 Device::Gpu(pollster::block_on(GpuDevice::open(&options)).expect("it was found before"))

@@ -27,9 +27,16 @@ async function start({ allowGpu, modelBase, threads: wanted, without }: Open): P
   askForSubgroups(globalThis, without);
   const adapter = allowGpu ? describeAdapter(globalThis, without) : undefined;
   const threads = threadsFor(globalThis, wanted);
-  const threaded = threads === undefined ? undefined : await startThreads(threads, helperDied);
+  const threaded = threads === undefined ? undefined : await startThreads(threads, helperDied, threadsRefused);
   if (threaded === undefined) await init({ module_or_path: moduleUrl });
   return (threaded ?? single).WebEngine.create({ allowGpu, modelBase, adapter: await adapter });
+}
+
+/** Why the browser did not start the threads that it should have been able to; one thread does the work then. */
+let refusal: string | undefined;
+
+function threadsRefused(thrown: unknown): void {
+  refusal = describe(thrown);
 }
 
 function helperDied(thrown: unknown): void {
@@ -77,7 +84,7 @@ scope.addEventListener('message', ({ data }) => {
   engine = start(data);
   engine.then(
     () => {
-      scope.postMessage({ kind: 'opened' });
+      scope.postMessage({ kind: 'opened', refusal });
     },
     (thrown: unknown) => {
       die('the engine in this page could not start', thrown);

@@ -24,7 +24,7 @@ export type ToWorker =
 
 /** What the worker says to the page. After `died` it says nothing more and must be replaced. */
 export type FromWorker =
-  | { readonly kind: 'opened' }
+  | { readonly kind: 'opened'; readonly refusal?: string | undefined }
   | { readonly kind: 'event'; readonly envelope: EventEnvelope }
   | { readonly kind: 'died'; readonly failure: Failure };
 

@@ -52,9 +52,13 @@ export async function loadThreaded(): Promise<{ engine: Engine; address: string 
 
 /**
  * Starts the engine's module with so many threads, this worker's among them. Undefined, and nothing left behind, where
- * that cannot be done. `died` hears of a thread that is gone.
+ * that cannot be done; `refused` then hears why. `died` hears of a thread that is gone.
  */
-export async function startThreads(count: number, died: (thrown: unknown) => void): Promise<Engine | undefined> {
+export async function startThreads(
+  count: number,
+  died: (thrown: unknown) => void,
+  refused: (thrown: unknown) => void,
+): Promise<Engine | undefined> {
   const helpers: Worker[] = [];
   try {
     const threaded = await loadThreaded();
@@ -70,9 +74,10 @@ export async function startThreads(count: number, died: (thrown: unknown) => voi
     });
     await Promise.all(started);
     return engine;
-  } catch {
+  } catch (thrown) {
     // Memory that cannot be reserved, workers that cannot start others: one thread needs neither.
     for (const helper of helpers) helper.terminate();
+    refused(thrown);
     return undefined;
   }
 }

@@ -7,6 +7,7 @@ mod buffers;
 mod cache;
 mod dispatch;
 mod fault;
+mod fill;
 mod fused;
 mod matrices;
 mod page;
@@ -72,6 +73,9 @@ pub struct GpuOptions {
     /// How attention of a batch is computed, whatever the batch; what the adapter or a head cannot do is passed over. None:
     /// what suits the adapter and the batch.
     pub attention: Option<AttentionKind>,
+    /// Bits with which a workgroup's memory is filled before a kernel begins, so that one that reads what nobody wrote is
+    /// found out. None: whatever lies there.
+    pub fill_shared: Option<u32>,
     /// In a web page, what it knows of the adapter.
     pub page: PageAdapter,
 }
@@ -130,7 +134,7 @@ impl GpuDevice {
         let limit = device.limits().max_storage_buffer_binding_size.min(device.limits().max_buffer_size);
         Ok(Self {
             report,
-            pipelines: Pipelines::new(subgroups),
+            pipelines: Pipelines::new(subgroups, options.fill_shared),
             max_binding_bytes: options.max_binding_bytes.map_or(limit, |bytes| bytes.min(limit)),
             fuses: options.fused.unwrap_or(true),
             tuning: Tuning::of(options, subgroups).with_batches(BatchTuning::of(options, cooperative)),

@@ -7,7 +7,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{matrices::in_chromium, page::ENABLE_SUBGROUPS};
+use super::{fill::filled, matrices::in_chromium, page::ENABLE_SUBGROUPS};
 use crate::{
     device::Workers,
     kernel::{Access, Reading, Variant, shader::Kernel},
@@ -29,6 +29,8 @@ pub type Constants = Vec<(&'static str, u32)>;
 /// The shaders compiled so far.
 pub struct Pipelines {
     subgroups: bool,
+    /// [`super::GpuOptions::fill_shared`].
+    fill_shared: Option<u32>,
     /// What the driver compiled in an earlier start.
     pub cache: Option<wgpu::PipelineCache>,
     /// Who compiles several at once; nobody in a browser, which does so by itself.
@@ -37,9 +39,9 @@ pub struct Pipelines {
 }
 
 impl Pipelines {
-    /// With or without subgroups.
-    pub fn new(subgroups: bool) -> Self {
-        Self { subgroups, cache: None, workers: None, compiled: HashMap::new() }
+    /// With or without subgroups, and with what shared memory is filled first.
+    pub fn new(subgroups: bool, fill_shared: Option<u32>) -> Self {
+        Self { subgroups, fill_shared, cache: None, workers: None, compiled: HashMap::new() }
     }
 
     /// What a kernel for weights of that format, read in that way, is called here.
@@ -52,10 +54,11 @@ impl Pipelines {
     pub fn compile_all(&mut self, device: &wgpu::Device, wanted: HashSet<(Variant, Constants)>) {
         let Some(workers) = self.workers.clone() else { return };
         let wanted: Vec<_> = wanted.into_iter().filter(|wanted| !self.compiled.contains_key(wanted)).collect();
-        let (made, cache) = (Mutex::new(Vec::with_capacity(wanted.len())), self.cache.as_ref());
+        let made = Mutex::new(Vec::with_capacity(wanted.len()));
+        let (fill, cache) = (self.fill_shared, self.cache.as_ref());
         workers.run(wanted.len(), &|part| {
             let (variant, constants) = &wanted[part];
-            let compiled = compile(device, *variant, constants, cache);
+            let compiled = compile(device, *variant, constants, fill, cache);
             made.lock().unwrap_or_else(PoisonError::into_inner).push((wanted[part].clone(), compiled));
         });
         self.compiled.extend(made.into_inner().unwrap_or_else(PoisonError::into_inner));
@@ -63,20 +66,14 @@ impl Pipelines {
 
     /// A variant's pipeline with these constants.
     pub fn get(&mut self, device: &wgpu::Device, variant: Variant, constants: &Constants) -> Compiled {
-        let cache = self.cache.as_ref();
+        let (fill, cache) = (self.fill_shared, self.cache.as_ref());
         let made = self.compiled.entry((variant, constants.clone()));
-        made.or_insert_with(|| compile(device, variant, constants, cache)).clone()
+        made.or_insert_with(|| compile(device, variant, constants, fill, cache)).clone()
     }
 }
 
-fn compile(
-    device: &wgpu::Device,
-    variant: Variant,
-    constants: &Constants,
-    cache: Option<&wgpu::PipelineCache>,
-) -> Compiled {
-    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
-    let label = Some(variant.kernel.name());
+/// A variant's text, as this platform wants it.
+fn source_of(variant: Variant, fill: Option<u32>) -> String {
     // The build script made every permutation of every kernel; an empty text would show as a validation error.
     let mut source = variant.source().unwrap_or_default();
     if cfg!(target_arch = "wasm32") {
@@ -88,7 +85,19 @@ fn compile(
             source
         };
     }
-    let source = wgpu::ShaderSource::Wgsl(source.into());
+    if let Some(bits) = fill { filled(&source, bits) } else { source }
+}
+
+fn compile(
+    device: &wgpu::Device,
+    variant: Variant,
+    constants: &Constants,
+    fill: Option<u32>,
+    cache: Option<&wgpu::PipelineCache>,
+) -> Compiled {
+    let constants: Vec<(&str, f64)> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
+    let label = Some(variant.kernel.name());
+    let source = wgpu::ShaderSource::Wgsl(source_of(variant, fill).into());
     let checks = if cfg!(target_arch = "wasm32") {
         wgpu::ShaderRuntimeChecks::checked()
     } else {
