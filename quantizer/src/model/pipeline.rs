@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use hearth_engine::{
     Error, Result,
     device::Device,
-    file::{Documents, OpenedModel, Quantization, TensorInfo},
+    file::{Documents, OpenedModel, TensorInfo},
     model::{ModelConfig, Naming, Role},
     tensor::Format,
 };
@@ -84,9 +84,7 @@ impl<'a> Job<'a> {
             return Err(Error::invalid("the model", reason));
         };
         let config = ModelConfig::read(&opened.documents)?;
-        if opened.catalog.quantization != Quantization::default()
-            || opened.catalog.tensors.values().any(|tensor| tensor.format.strip_bits().is_some())
-        {
+        if opened.catalog.is_quantised() {
             return Err(Error::invalid("the model", "is quantised already; give the one that it was made of"));
         }
         if config.naming != Naming::HuggingFace || config.experts.is_some() {
