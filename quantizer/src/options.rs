@@ -3,6 +3,8 @@
 use hearth_engine::{Error, Result, device::Workers, quant::trellis::Code, tensor::Format};
 use serde::{Deserialize, Serialize};
 
+use crate::trellis::EncodesTiles;
+
 /// Which tensors become what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +127,10 @@ pub struct Progress {
 pub trait Host: Sync {
     /// The threads.
     fn workers(&self) -> &dyn Workers;
+    /// Who encodes many tiles at once, if anybody does.
+    fn encoder(&self) -> Option<&dyn EncodesTiles> {
+        None
+    }
     /// A file of the folder that was kept, whole; None if there is none of that name.
     fn kept(&self, name: &str) -> Result<Option<Vec<u8>>>;
     /// Keeps a file in the folder, whole or not at all.

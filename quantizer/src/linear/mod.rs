@@ -12,6 +12,7 @@ mod parallel;
 mod product;
 mod rounding;
 mod scalar;
+mod together;
 
 pub use feedback::Feedback;
 pub use hessian::Hessian;

@@ -11,8 +11,9 @@ use super::{
     Feedback, Hessian,
     parallel::for_pieces,
     product::{product_f32, rows_of},
+    together::round_together,
 };
-use crate::trellis::{Scratch, Trellis};
+use crate::trellis::{EncodesTiles, Scratch, Trellis};
 
 /// The first scale of a row, as a part of its root mean square, that leaves a Gaussian source the least error; for 2 to
 /// 6 bits. `cargo run --release -p hearth-quantizer --example gaussian` finds them.
@@ -43,6 +44,8 @@ pub struct Rounding<'a> {
     pub hessian: &'a Hessian,
     /// Of the Hessian.
     pub feedback: &'a Feedback,
+    /// Who encodes many tiles at once, if anybody does.
+    pub encoder: Option<&'a dyn EncodesTiles>,
     /// Whether scales are tried on some strips first.
     pub tries_scales: bool,
     /// Whether to stop.
@@ -118,9 +121,9 @@ fn reach(sample: &[f32], columns: usize) -> f32 {
     (*far / GAUSSIAN_FAR).clamp(1.0, FAR_MOST)
 }
 
-/// A strip on its way.
+/// A strip that is done.
 #[derive(Default)]
-struct Strip {
+pub(super) struct Strip {
     stored: Vec<u8>,
     decoded: Vec<f32>,
     /// Its error and what it is a part of.
@@ -136,22 +139,10 @@ fn round(
     columns: usize,
     factor: f32,
 ) -> Option<(Vec<u8>, Vec<f32>, Vec<[f64; 2]>)> {
-    let scratches = Mutex::new(Vec::<Scratch>::new());
-    let mut strips: Vec<Strip> = Vec::new();
-    strips.resize_with(weights.len().div_ceil(STRIP_ROWS * columns), Strip::default);
-    for_pieces(workers, &mut strips, 1, &|at, out| {
-        if (rounding.is_cancelled)() {
-            return;
-        }
-        let pooled = scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = pooled.unwrap_or_default();
-        let first = at * STRIP_ROWS * columns;
-        let rows = &weights[first..weights.len().min(first + STRIP_ROWS * columns)];
-        if let Some(out) = out.first_mut() {
-            *out = round_strip(rounding, rows, columns, factor, &mut scratch);
-        }
-        scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-    });
+    let strips = match rounding.encoder {
+        Some(encoder) => round_together(workers, rounding, encoder, weights, factor),
+        None => round_apart(workers, rounding, weights, columns, factor),
+    };
     if (rounding.is_cancelled)() {
         return None;
     }
@@ -165,36 +156,91 @@ fn round(
     Some((stored, decoded, errors))
 }
 
-/// LDLQ on 16 rows, or on fewer at a matrix's end.
-fn round_strip(rounding: &Rounding<'_>, rows: &[f32], columns: usize, factor: f32, scratch: &mut Scratch) -> Strip {
-    let (trellis, bits) = (rounding.trellis, rounding.trellis.bits());
-    let mut weights = rows.to_vec();
-    weights.resize(STRIP_ROWS * columns, 0.0);
-    let scales: [f32; STRIP_ROWS] =
-        std::array::from_fn(|row| first_scale(&weights[row * columns..][..columns], factor));
-    let unit = trellis.code().codebook.unit();
-    let mut stored = vec![0; strip_bytes(bits, columns)];
-    // (columns, rows), as a tile has them.
-    let mut errors = vec![0.0f32; columns * STRIP_ROWS];
-    let mut numbers = vec![0.0f32; STRIP_ROWS * columns];
-    for block in (0..columns / TILE_COLUMNS).rev() {
-        let feedback = rounding.feedback.of(block, &errors);
-        let mut targets = [0.0; TILE_WEIGHTS];
-        for (at, target) in targets.iter_mut().enumerate() {
-            let (column, row) = (at / STRIP_ROWS, at % STRIP_ROWS);
-            let wanted = weights[row * columns + block * TILE_COLUMNS + column] + feedback[column][row];
-            *target = if scales[row] == 0.0 { 0.0 } else { wanted / scales[row] };
+/// Each strip for itself, its tiles one after the other.
+fn round_apart(
+    workers: &dyn Workers,
+    rounding: &Rounding<'_>,
+    weights: &[f32],
+    columns: usize,
+    factor: f32,
+) -> Vec<Strip> {
+    let scratches = Mutex::new(Vec::<Scratch>::new());
+    let mut strips: Vec<Strip> = Vec::new();
+    strips.resize_with(weights.len().div_ceil(STRIP_ROWS * columns), Strip::default);
+    for_pieces(workers, &mut strips, 1, &|at, out| {
+        if (rounding.is_cancelled)() {
+            return;
         }
-        let ring = &mut stored[SCALES_BYTES + block * tile_bytes(bits)..][..tile_bytes(bits)];
-        trellis.encode(&targets, scratch, ring);
-        for (at, number) in decode_tile(bits, trellis.code(), ring).into_iter().enumerate() {
-            let (column, row) = (block * TILE_COLUMNS + at / STRIP_ROWS, at % STRIP_ROWS);
-            let number = f32::from(number) * unit;
-            numbers[row * columns + column] = number;
-            errors[column * STRIP_ROWS + row] = weights[row * columns + column] - scales[row] * number;
+        let pooled = scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = pooled.unwrap_or_default();
+        let first = at * STRIP_ROWS * columns;
+        let mut begun = Begun::new(&weights[first..weights.len().min(first + STRIP_ROWS * columns)], rounding, factor);
+        let mut ring = vec![0; tile_bytes(rounding.trellis.bits())];
+        for block in (0..columns / TILE_COLUMNS).rev() {
+            rounding.trellis.encode_targets(&begun.targets(rounding, block), &mut scratch, &mut ring);
+            begun.take(rounding, block, &ring);
+        }
+        if let Some(out) = out.first_mut() {
+            *out = begun.finish(rounding);
+        }
+        scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    });
+    strips
+}
+
+/// A strip on its way, from its last block of columns to its first: LDLQ on 16 rows, or on fewer at a matrix's end.
+pub(super) struct Begun {
+    columns: usize,
+    weights: Vec<f32>,
+    scales: [f32; STRIP_ROWS],
+    stored: Vec<u8>,
+    /// (columns, rows), as a tile has them.
+    errors: Vec<f32>,
+    numbers: Vec<f32>,
+}
+
+impl Begun {
+    /// With scales of so many times the rows' root mean squares.
+    pub fn new(rows: &[f32], rounding: &Rounding<'_>, factor: f32) -> Self {
+        let columns = rounding.hessian.columns();
+        let mut weights = rows.to_vec();
+        weights.resize(STRIP_ROWS * columns, 0.0);
+        Self {
+            columns,
+            scales: std::array::from_fn(|row| first_scale(&weights[row * columns..][..columns], factor)),
+            stored: vec![0; strip_bytes(rounding.trellis.bits(), columns)],
+            errors: vec![0.0; columns * STRIP_ROWS],
+            numbers: vec![0.0; STRIP_ROWS * columns],
+            weights,
         }
     }
-    finish(rounding.hessian, &weights, numbers, scales, stored)
+
+    /// What a block of columns should be, now that all behind it is rounded.
+    pub fn targets(&self, rounding: &Rounding<'_>, block: usize) -> [u16; TILE_WEIGHTS] {
+        let feedback = rounding.feedback.of(block, &self.errors);
+        rounding.trellis.targets(&std::array::from_fn(|at| {
+            let (column, row) = (at / STRIP_ROWS, at % STRIP_ROWS);
+            let wanted = self.weights[row * self.columns + block * TILE_COLUMNS + column] + feedback[column][row];
+            if self.scales[row] == 0.0 { 0.0 } else { wanted / self.scales[row] }
+        }))
+    }
+
+    /// Keeps a block's ring, and what it is off by.
+    pub fn take(&mut self, rounding: &Rounding<'_>, block: usize, ring: &[u8]) {
+        let (columns, bits, code) = (self.columns, rounding.trellis.bits(), rounding.trellis.code());
+        self.stored[SCALES_BYTES + block * tile_bytes(bits)..][..tile_bytes(bits)].copy_from_slice(ring);
+        for (at, number) in decode_tile(bits, code, ring).into_iter().enumerate() {
+            let (column, row) = (block * TILE_COLUMNS + at / STRIP_ROWS, at % STRIP_ROWS);
+            let number = f32::from(number) * code.codebook.unit();
+            self.numbers[row * columns + column] = number;
+            self.errors[column * STRIP_ROWS + row] = self.weights[row * columns + column] - self.scales[row] * number;
+        }
+    }
+
+    /// Fits the scales to what the rows have become.
+    pub fn finish(self, rounding: &Rounding<'_>) -> Strip {
+        finish(rounding.hessian, &self.weights, self.numbers, self.scales, self.stored)
+    }
 }
 
 /// The scale that a row begins with, as F16 holds it.

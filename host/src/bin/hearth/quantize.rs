@@ -21,8 +21,9 @@ use hearth_engine::{
 };
 use hearth_host::{ModelStore, physical_cores, worker_pool};
 use hearth_quantizer::{
-    Host, Options, Progress, Recipe,
+    GpuEncoder, Host, Options, Progress, Recipe,
     model::{Report, allocate_bits, quantize_model},
+    trellis::EncodesTiles,
 };
 
 use crate::{
@@ -85,8 +86,13 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         args::Device::Gpu => Device::Gpu(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?),
         _ => Device::Cpu(CpuDevice::new(Arc::clone(&workers))),
     };
+    // One more on the same GPU, which has no program on it.
+    let encoder = match &device {
+        Device::Gpu(_) => Some(GpuEncoder::new(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?)),
+        Device::Cpu(_) => None,
+    };
     fs::create_dir_all(&args.out).map_err(|error| Stop::io(args.out.display().to_string(), &error))?;
-    let host = FolderHost { workers, folder: args.out.clone(), output: *output, started: Instant::now() };
+    let host = FolderHost { workers, encoder, folder: args.out.clone(), output: *output, started: Instant::now() };
     watch()?;
     let report = pollster::block_on(async {
         let mut options = options;
@@ -195,6 +201,7 @@ fn watch() -> Result<(), Stop> {
 /// A folder on a disk.
 struct FolderHost {
     workers: Arc<dyn Workers>,
+    encoder: Option<GpuEncoder>,
     folder: PathBuf,
     output: Output,
     started: Instant,
@@ -209,6 +216,10 @@ impl FolderHost {
 impl Host for FolderHost {
     fn workers(&self) -> &dyn Workers {
         &*self.workers
+    }
+
+    fn encoder(&self) -> Option<&dyn EncodesTiles> {
+        self.encoder.as_ref().map(|encoder| encoder as &dyn EncodesTiles)
     }
 
     fn kept(&self, name: &str) -> hearth_engine::Result<Option<Vec<u8>>> {
