@@ -39,14 +39,15 @@ impl GpuEncoder {
 }
 
 impl EncodesTiles for GpuEncoder {
+    fn knows(&self, trellis: &Trellis) -> bool {
+        trellis.code().window_bits() == WINDOW_BITS && self.fault().is_none()
+    }
+
     fn encode(&self, trellis: &Trellis, targets: &[u16]) -> Option<Vec<u8>> {
-        if trellis.code().window_bits() != WINDOW_BITS {
+        if !self.knows(trellis) {
             return None;
         }
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.fault.is_some() {
-            return None;
-        }
         let found = inner.encode(trellis, targets);
         found.map_err(|fault| inner.fault = Some(fault)).ok()
     }

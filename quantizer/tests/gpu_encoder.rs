@@ -89,7 +89,7 @@ fn what_a_gpu_cannot_encode_it_says() {
         [(1, &levels[..], 32), (7, &levels, 32), (2, &levels[1..], 32), (2, &levels, 0), (2, &levels, 129)]
     {
         let made = pollster::block_on(gpu.tile_encoder(bits, levels, seam));
-        assert!(matches!(made, Err(Error::Invalid { .. })), "{bits} bits, {seam} weights");
+        assert!(matches!(made, Err(Error::InvalidRequest { .. })), "{bits} bits, {seam} weights");
     }
     let mut encoder = pollster::block_on(gpu.tile_encoder(2, &levels, 32)).unwrap();
     assert!(pollster::block_on(encoder.encode(&[0; 255])).is_err());

@@ -139,7 +139,7 @@ fn round(
     columns: usize,
     factor: f32,
 ) -> Option<(Vec<u8>, Vec<f32>, Vec<[f64; 2]>)> {
-    let strips = match rounding.encoder {
+    let strips = match rounding.encoder.filter(|encoder| encoder.knows(rounding.trellis)) {
         Some(encoder) => round_together(workers, rounding, encoder, weights, factor),
         None => round_apart(workers, rounding, weights, columns, factor),
     };

@@ -45,6 +45,8 @@ pub struct Trellis {
 
 /// Somebody who finds the rings of many tiles at once, the same bytes as [`Trellis::encode_targets`] does.
 pub trait EncodesTiles: Sync {
+    /// Whether it can, for such a code.
+    fn knows(&self, trellis: &Trellis) -> bool;
     /// The rings for tiles of 256 targets each, one behind the other. None where it cannot, or can no longer; then they
     /// are found here.
     fn encode(&self, trellis: &Trellis, targets: &[u16]) -> Option<Vec<u8>>;

@@ -86,11 +86,7 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         args::Device::Gpu => Device::Gpu(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?),
         _ => Device::Cpu(CpuDevice::new(Arc::clone(&workers))),
     };
-    // One more on the same GPU, which has no program on it.
-    let encoder = match &device {
-        Device::Gpu(_) => Some(GpuEncoder::new(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?)),
-        Device::Cpu(_) => None,
-    };
+    let encoder = encoder(args, global.device)?;
     fs::create_dir_all(&args.out).map_err(|error| Stop::io(args.out.display().to_string(), &error))?;
     let host = FolderHost { workers, encoder, folder: args.out.clone(), output: *output, started: Instant::now() };
     watch()?;
@@ -102,6 +98,9 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         quantize_model(&mut device, &opened, &options, &texts, &host).await
     });
     output.end_progress();
+    if let Some(fault) = host.encoder.as_ref().and_then(GpuEncoder::fault) {
+        output.remark(&format!("The GPU stopped encoding, and the CPU did the rest: {fault}"));
+    }
     match report {
         Ok(report) => tell(&report, args, output, host.started.elapsed().as_secs_f64()),
         Err(Error::Cancelled) => {
@@ -110,6 +109,21 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A GPU that encodes, which has no program on it. The bytes are the same with it and without, so if nobody chose a device
+/// a real GPU does this part, and the CPU all that rounds as its own arithmetic does.
+fn encoder(args: &Quantize, device: args::Device) -> Result<Option<GpuEncoder>, Stop> {
+    let is_real = || pollster::block_on(GpuDevice::adapters()).first().is_some_and(|adapter| !adapter.is_software);
+    let wanted = match device {
+        args::Device::Gpu => true,
+        args::Device::Auto => is_real(),
+        args::Device::Cpu => false,
+    };
+    if !wanted || !args.fast {
+        return Ok(None);
+    }
+    Ok(Some(GpuEncoder::new(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?)))
 }
 
 /// The recipe that was measured, or that an interrupted run had measured.
