@@ -10,10 +10,10 @@ use link::Reading;
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
 /// The formats as `engine/src/tensor.rs` calls them; `shaders/formats/` has a file for each, in small letters.
-const FORMATS: [&str; 28] = [
+const FORMATS: [&str; 29] = [
     "F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL",
     "IQ4_XS", "IQ3_XXS", "IQ3_S", "IQ2_XXS", "IQ2_XS", "IQ2_S", "TQ1_0", "TQ2_0", "MXFP4", "Trellis2", "Trellis3",
-    "Trellis4", "Trellis5", "Trellis6",
+    "Trellis4", "Trellis5", "Trellis6", "Levels2",
 ];
 
 fn main() {
@@ -36,7 +36,11 @@ fn main() {
         let mut reflected = None;
         for (reading, texts_of_reading) in texts.iter().filter(|(reading, _)| axes.have(*reading)) {
             // What reads strips is one way of reading, and how their products are computed another.
-            let texts = if axes.strips { &texts[Reading::Wide as usize].1 } else { texts_of_reading };
+            let texts = match axes {
+                link::Axes { strips: true, .. } => &texts[Reading::Wide as usize].1,
+                link::Axes { sums: true, .. } => &texts[Reading::Narrow as usize].1,
+                _ => texts_of_reading,
+            };
             for subgroups in [false, true].into_iter().take(if axes.subgroups { 2 } else { 1 }) {
                 let pieces = link::link(&root, name, link::Conditions { subgroups, reading: *reading });
                 let arm = format!("(Kernel::{}, {subgroups}, Reading::{reading:?})", camel(name));

@@ -6,29 +6,8 @@
 // bits, so that their greatest is 127.
 //#axes format strips
 //#import shared/step.wgsl
+//#import shared/fused.wgsl
 
-struct Params {
-    columns: u32,       // a multiple of 16
-    rows: u32,          // in this part, of all matrices
-    first_row: u32,     // of the whole matrix, in this part
-    scales_word: u32,   // where the part's scales begin, in words
-    base_row: u32,      // rows of other matrices in front of these
-    second_row: u32,    // where the second matrix begins, or behind all rows
-    third_row: u32,     // where the third one begins, or behind all rows
-    out_first: u32,     // where the first row goes
-    activation: u32,    // of GATED: 0: silu, 1: gelu by tanh
-    epsilon: f32,
-    factor: f32,
-    softcap: f32,       // of SCALE; 0: none
-}
-@group(0) @binding(1) var<uniform> params: Params;
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;          // (columns)
-@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>;       // (columns); if handed on: x, then (columns / 4)
-@group(0) @binding(4) var<storage, read> weights: array<u32>;          // (rows, columns)
-@group(0) @binding(5) var<storage, read> first_bias: array<f32>;       // (rows of the first matrix)
-@group(0) @binding(6) var<storage, read> second_bias: array<f32>;       // if HANDS_ON: the next product's norm
-@group(0) @binding(7) var<storage, read_write> third_bias: array<f32>;  // if HANDS_ON: (rows), then (rows / 4)
-@group(0) @binding(8) var<storage, read_write> out: array<f32>;        // (all rows)
 @group(0) @binding(9) var<storage, read> wide_weights: array<Wide>;    // the same as `weights`
 
 //#import formats/{format}.wgsl
@@ -37,31 +16,7 @@ struct Params {
 //#import shared/activation.wgsl
 
 override THREADS: u32 = 64u;    // a power of two from 32 to 256
-override NORM: u32 = 0u;
-const OWN = 1u;                 // of x, as it is read
-const HANDED = 2u;              // by the dispatch that wrote x
-override BIASES: u32 = 0u;      // a bit for each matrix
-override EPILOGUE: u32 = 0u;
-const ADD = 1u;                 // out += factor * row
-const GATED = 2u;               // out = f(row of the first matrix) * row of the second
-const SCALE = 3u;               // out = softcap(factor * row)
-override HANDS_ON: bool = false;    // only with ADD, of one matrix whose rows are a multiple of 16
-const ROWS = 16u;
-
-var<workgroup> partial: array<f32, 4096>;    // (ROWS, THREADS)
-
-fn bias_of(row: u32) -> f32 {
-    if (row >= params.third_row) {
-        if ((BIASES & 4u) != 0u) { return third_bias[row - params.third_row]; }
-        return 0.0;
-    }
-    if (row >= params.second_row) {
-        if ((BIASES & 2u) != 0u) { return second_bias[row - params.second_row]; }
-        return 0.0;
-    }
-    if ((BIASES & 1u) != 0u) { return first_bias[params.first_row + row]; }
-    return 0.0;
-}
+//#import shared/strip_sums.wgsl
 
 fn value_at(column: u32) -> vec4<f32> {
     var value = x[column >> 2u];
@@ -137,73 +92,5 @@ fn main(
     partial[{r}u * THREADS + thread] = sum_{r};
 //#end
 //#end
-    workgroupBarrier();
-    // Each row's sums, those of either half of the threads apart, in as many places as there are threads for a row.
-    let places = THREADS / ROWS;
-    let begins = (thread / places) * THREADS + thread % places;
-    var halves = vec2<f32>();
-    for (var i = 0u; i < 8u; i++) {
-        halves += vec2<f32>(partial[begins + i * places], partial[begins + (i + 8u) * places]);
-    }
-    workgroupBarrier();
-    partial[thread] = halves.x;
-    partial[THREADS + thread] = halves.y;
-    if (NORM != 0u) { partial[2u * THREADS + thread] = select(squares, 0.0, is_second); }
-    workgroupBarrier();
-    halves = vec2<f32>();
-    if (thread < ROWS) {
-        for (var i = 0u; i < places; i++) {
-            halves += vec2<f32>(partial[thread * places + i], partial[THREADS + thread * places + i]);
-        }
-        if (NORM != 0u) {
-            squares = 0.0;
-            for (var i = 0u; i < places; i++) { squares += partial[2u * THREADS + i * ROWS + thread]; }
-            partial[3u * THREADS + thread] = squares;
-        }
-    }
-    workgroupBarrier();
-    let row = first + thread;
-    if (HANDS_ON) {
-        if (thread < ROWS) {
-            let at = params.out_first + params.first_row + row;
-            var total = trellis_scale(params.base_row + row) * (halves.x + halves.y);
-            if (BIASES != 0u) { total += bias_of(row); }
-            let sum = out[at] + params.factor * total;
-            out[at] = sum;
-            third_bias[row] = sum * second_bias[row];
-            partial[thread] = sum * sum;
-        }
-        workgroupBarrier();
-        if (thread < 4u) {
-            let i = 4u * thread;
-            let squares_of_four = partial[i] + partial[i + 1u] + partial[i + 2u] + partial[i + 3u];
-            third_bias[params.rows + (first >> 2u) + thread] = squares_of_four;
-        }
-        return;
-    }
-    if (thread >= ROWS || row >= count) { return; }
-    var factor = 1.0;
-    if (NORM != 0u) {
-        squares = 0.0;
-        for (var i = 0u; i < ROWS; i++) { squares += partial[3u * THREADS + i]; }
-        factor = inverseSqrt(squares / f32(params.columns) + params.epsilon);
-    }
-    let at = params.out_first + params.first_row + row;
-    let stored_row = params.base_row + row;
-    if (gated) {
-        var gate = factor * trellis_scale(stored_row) * halves.x;
-        var up = factor * trellis_scale(stored_row + params.second_row) * halves.y;
-        if ((BIASES & 1u) != 0u) { gate += first_bias[row]; }
-        if ((BIASES & 2u) != 0u) { up += second_bias[row]; }
-        out[at] = activate(gate, params.activation) * up;
-        return;
-    }
-    var total = factor * trellis_scale(stored_row) * (halves.x + halves.y);
-    if (BIASES != 0u) { total += bias_of(row); }
-    if (EPILOGUE == ADD) { total = out[at] + params.factor * total; }
-    if (EPILOGUE == SCALE) {
-        total *= params.factor;
-        if (params.softcap > 0.0) { total = softcap(total, params.softcap); }
-    }
-    out[at] = total;
+    finish(first, count, squares, thread);
 }

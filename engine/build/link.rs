@@ -4,7 +4,8 @@
 //! - `//#axes format subgroups readings` on a kernel's first lines: which permutations exist; with `readings` there is one
 //!   for a format's wide reading, or that of any format, and one for products of integers, for formats that have them; with
 //!   `tile` there is one alone, which reads weights for a tile; with `strips` there are all three for the formats that
-//!   store strips, which it reads in their own way, and none for others;
+//!   store strips of a trellis, which it reads in their own way, and none for others; with `sums` there are two, one of
+//!   them for products of integers, whatever the format;
 //! - `//#import shared/step.wgsl`: that file's text, once;
 //! - `//#import formats/{format}.wgsl`: where the text of a format goes. It is the same in every kernel, so it is stored
 //!   once and put between the kernel's two pieces when a pipeline is made: a browser's download carries no permutations;
@@ -22,6 +23,7 @@ pub struct Axes {
     pub readings: bool,
     pub tile: bool,
     pub strips: bool,
+    pub sums: bool,
 }
 
 impl Axes {
@@ -29,7 +31,8 @@ impl Axes {
     pub fn have(self, reading: Reading) -> bool {
         match reading {
             Reading::Narrow => !self.tile,
-            Reading::Wide | Reading::Int8 => self.readings || self.strips,
+            Reading::Wide => self.readings || self.strips,
+            Reading::Int8 => self.readings || self.strips || self.sums,
             Reading::Tile => self.tile,
         }
     }
@@ -72,6 +75,7 @@ pub fn axes(root: &Path, kernel: &str) -> Axes {
                 "readings" => axes.readings = true,
                 "tile" => axes.tile = true,
                 "strips" => axes.strips = true,
+                "sums" => axes.sums = true,
                 other => panic!("shaders/{kernel}.wgsl: unknown axis {other}"),
             }
         }

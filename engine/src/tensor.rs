@@ -68,10 +68,13 @@ pub enum Format {
     /// The same with 6 bits.
     #[serde(rename = "TRELLIS6")]
     Trellis6,
+    /// [`crate::quant::levels2`]: such strips, whose 2 bits a weight name one of four levels.
+    #[serde(rename = "LEVELS2")]
+    Levels2,
 }
 
 impl Format {
-    /// All formats whose rows stand alone, for tests and tables; [`Self::TRELLIS`] are the others.
+    /// All formats whose rows stand alone, for tests and tables; [`Self::STRIPS`] are the others.
     pub const ALL: [Self; 23] = [
         Self::F32,
         Self::F16,
@@ -98,15 +101,24 @@ impl Format {
         Self::MXFP4,
     ];
 
-    /// The formats that store strips of 16 rows, by their bits a weight.
+    /// Those of the trellis, by their bits a weight.
     pub const TRELLIS: [Self; 5] = [Self::Trellis2, Self::Trellis3, Self::Trellis4, Self::Trellis5, Self::Trellis6];
+
+    /// All that store strips of 16 rows.
+    pub const STRIPS: [Self; 6] =
+        [Self::Trellis2, Self::Trellis3, Self::Trellis4, Self::Trellis5, Self::Trellis6, Self::Levels2];
 
     /// The format that people call so, in any case.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().chain(Self::TRELLIS).find(|format| format.name().eq_ignore_ascii_case(name))
+        Self::ALL.into_iter().chain(Self::STRIPS).find(|format| format.name().eq_ignore_ascii_case(name))
     }
 
-    /// Bits a weight of a trellis; None for formats whose rows stand alone.
+    /// Bits a weight of a format that stores strips; None for formats whose rows stand alone.
+    pub const fn strip_bits(self) -> Option<u32> {
+        if let Self::Levels2 = self { Some(2) } else { self.trellis_bits() }
+    }
+
+    /// Bits a weight of a trellis; None for other formats.
     pub const fn trellis_bits(self) -> Option<u32> {
         match self {
             Self::Trellis2 => Some(2),
@@ -121,12 +133,12 @@ impl Format {
     /// How many rows are stored as one: a range of rows must begin at a multiple of it, and end there or with the
     /// matrix.
     pub const fn strip_rows(self) -> u64 {
-        if self.trellis_bits().is_some() { 16 } else { 1 }
+        if self.strip_bits().is_some() { 16 } else { 1 }
     }
 
     /// Bytes that a row has besides its blocks, where it stands in a strip: its scale.
     pub const fn row_scale_bytes(self) -> u64 {
-        if self.trellis_bits().is_some() { 2 } else { 0 }
+        if self.strip_bits().is_some() { 2 } else { 0 }
     }
 
     /// Bytes that so many rows of `elements` take in a file, those that fill up the last strip with them; `None` as for
@@ -135,17 +147,17 @@ impl Format {
         self.row_bytes(elements)?.checked_mul(rows.checked_next_multiple_of(self.strip_rows())?)
     }
 
-    /// How many elements one block holds; 1 where every element stands alone. A trellis has its tile's columns here.
+    /// How many elements one block holds; 1 where every element stands alone. Strips have their tile's columns here.
     pub const fn block_elements(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::BF16 => 1,
-            Self::Trellis2 | Self::Trellis3 | Self::Trellis4 | Self::Trellis5 | Self::Trellis6 => 16,
+            Self::Trellis2 | Self::Trellis3 | Self::Trellis4 | Self::Trellis5 | Self::Trellis6 | Self::Levels2 => 16,
             Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::IQ4_NL | Self::MXFP4 => 32,
             _ => 256,
         }
     }
 
-    /// How many bytes one block takes in a file; of a trellis, a row's share of a tile.
+    /// How many bytes one block takes in a file; of strips, a row's share of a tile.
     pub const fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -176,6 +188,7 @@ impl Format {
             Self::Trellis4 => 8,
             Self::Trellis5 => 10,
             Self::Trellis6 => 12,
+            Self::Levels2 => 4,
         }
     }
 
@@ -218,6 +231,7 @@ impl Format {
             Self::Trellis4 => "TRELLIS4",
             Self::Trellis5 => "TRELLIS5",
             Self::Trellis6 => "TRELLIS6",
+            Self::Levels2 => "LEVELS2",
         }
     }
 }

@@ -170,7 +170,7 @@ fn fill(device: &mut CpuDevice, program: &Program) {
                         state ^= state << 17;
                         *word = state.to_le_bytes();
                     }
-                    if format.trellis_bits().is_some() {
+                    if format.strip_bits().is_some() {
                         for strip in bytes.chunks_exact_mut(row_bytes * STRIP_ROWS) {
                             strip[..2 * STRIP_ROWS].as_chunks_mut().0.fill(0x1400_u16.to_le_bytes());
                         }

@@ -107,7 +107,7 @@ fn main() -> ExitCode {
     let threads = args.get(1).and_then(|text| text.parse().ok());
     let formats = match args.first().and_then(|name| Format::from_name(name)) {
         Some(format) => vec![format],
-        None => [Format::Q4_0].into_iter().chain(Format::TRELLIS).collect(),
+        None => [Format::Q4_0].into_iter().chain(Format::STRIPS).collect(),
     };
     let base = GpuOptions { matvec_threads: threads, ..GpuOptions::default() };
     println!("{:<35} {:>8} {:>8} {:>8} {:>8}", "", "qkv", "out", "gate up", "down");

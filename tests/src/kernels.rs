@@ -51,7 +51,7 @@ impl KernelCase {
     pub fn weight(&mut self, format: Format, rows: u32, columns: u32) -> (TensorId, Vec<u8>) {
         let id = self.program.declare("weights", TensorKind::Weight(format), rows.into(), columns.into());
         let numbers = self.random.numbers(u64::from(rows) * u64::from(columns));
-        let bytes = match format.trellis_bits() {
+        let bytes = match format.strip_bits() {
             Some(bits) => blocks::strips(bits, rows as usize, columns as usize, || self.random.bits()),
             None => blocks::rows(format, &numbers, 3.0, || self.random.bits()),
         };

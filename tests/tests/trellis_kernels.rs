@@ -65,20 +65,21 @@ fn matvec(format: Format, code: Code, [rows, columns]: [u32; 2], accumulate: boo
 #[test]
 fn matvec_of_strips() {
     let mut cases = Vec::new();
-    for (nth, format) in Format::TRELLIS.into_iter().enumerate() {
+    for (nth, format) in Format::STRIPS.into_iter().enumerate() {
         for (shape, accumulate) in [([1, 16], false), ([37, 112], true), ([50, 1040], false)] {
             cases.push(matvec(format, codes()[nth % 3], shape, accumulate));
         }
     }
     cases.push(matvec(Format::Trellis2, codes()[1], [131, 272], true));
     cases.push(matvec(Format::Trellis4, codes()[2], [16, 4112], false));
+    cases.push(matvec(Format::Levels2, codes()[0], [35, 4112], true));
     check_everywhere(&cases);
 }
 
 #[test]
 fn matmul_of_strips() {
     let mut cases = Vec::new();
-    for (nth, format) in Format::TRELLIS.into_iter().enumerate() {
+    for (nth, format) in Format::STRIPS.into_iter().enumerate() {
         for (tokens, rows, columns) in [(2, 5, 48), (31, 33, 112), (7, 67, 304)] {
             let (code, tokens_max, accumulate) = (codes()[nth % 3], 40, tokens == 31);
             let step = Step { position: 3, tokens };
@@ -110,7 +111,7 @@ fn matmul_of_strips() {
 #[test]
 fn embed_of_strips() {
     let mut cases = Vec::new();
-    for (nth, format) in Format::TRELLIS.into_iter().enumerate() {
+    for (nth, format) in Format::STRIPS.into_iter().enumerate() {
         let (code, rows, columns, tokens) = (codes()[nth % 3], 131, 112, 9);
         let step = Step { position: 0, tokens };
         let mut case = case(format!("embed {format}"), step, code);
@@ -179,9 +180,12 @@ fn rotations_of_blocks() {
 #[test]
 fn integers_of_strips_are_as_far_off_as_rounding_explains() {
     let mut changed = 0;
-    for (format, rows, columns) in
-        [(Format::Trellis2, 37, 112), (Format::Trellis3, 16, 2064), (Format::Trellis6, 20, 16)]
-    {
+    for (format, rows, columns) in [
+        (Format::Trellis2, 37, 112),
+        (Format::Trellis3, 16, 2064),
+        (Format::Trellis6, 20, 16),
+        (Format::Levels2, 37, 1040),
+    ] {
         let (case, expected) = matvec(format, codes()[1], [rows, columns], false);
         for (adapter, _) in adapters().iter().enumerate() {
             let options = GpuOptions { adapter: Some(adapter), int8: true, ..GpuOptions::default() };

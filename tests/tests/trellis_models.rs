@@ -29,7 +29,7 @@ fn logits(candidate: &Candidate, opened: &OpenedModel) -> Vec<f32> {
 
 #[test]
 fn a_model_in_strips_says_the_same_on_every_device() {
-    for format in [Format::Trellis2, Format::Trellis3, Format::Trellis6] {
+    for format in [Format::Trellis2, Format::Trellis3, Format::Trellis6, Format::Levels2] {
         let opened = open_shape(BenchShape::Tiny, format, 5).unwrap();
         let mut expected: Option<Vec<f32>> = None;
         for candidate in Candidate::all() {

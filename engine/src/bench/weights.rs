@@ -18,6 +18,9 @@ const RMS: f32 = 0.02;
 /// Of the numbers of random windows, before their row's scale.
 const NUMBERS_RMS: f32 = 1.155;
 
+/// Of -3, -1, 1 and 3.
+const LEVELS_RMS: f32 = 2.236;
+
 /// Blocks whose magnitude is looked at to find the scale.
 const TRIED_BLOCKS: usize = 64;
 
@@ -36,8 +39,8 @@ impl RandomWeights {
     pub fn new(format: Format, seed: u32, len_bytes: u64) -> Self {
         let (scales, strips) = (Scales::of(format), Vec::new());
         let mut source = Self { format, seed: u64::from(seed), len_bytes, scales, strips };
-        if format.trellis_bits().is_some() {
-            source.scales.set(RMS / NUMBERS_RMS);
+        if format.strip_bits().is_some() {
+            source.scales.set(RMS / if format == Format::Levels2 { LEVELS_RMS } else { NUMBERS_RMS });
             return source;
         }
         source.scales.set(1.0);
@@ -79,7 +82,7 @@ impl RandomWeights {
         }
         bytes.drain(..(range.start - first_word * 8) as usize);
         bytes.truncate((range.end - range.start) as usize);
-        if self.format.trellis_bits().is_some() {
+        if self.format.strip_bits().is_some() {
             self.put_row_scales(&range, &mut bytes);
             return bytes;
         }
@@ -182,8 +185,8 @@ enum Place {
 impl Scales {
     fn of(format: Format) -> Self {
         use Format::{
-            BF16, F16, F32, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, MXFP4, Q2_K, Q3_K, Q4_0, Q4_1,
-            Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ1_0, TQ2_0, Trellis2, Trellis3, Trellis4, Trellis5, Trellis6,
+            BF16, F16, F32, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, Levels2, MXFP4, Q2_K, Q3_K, Q4_0,
+            Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ1_0, TQ2_0, Trellis2, Trellis3, Trellis4, Trellis5, Trellis6,
         };
         let place = match format {
             F32 => Place::Bits { keep: 0x80ff_ffff, set: 0x3c00_0000 },
@@ -198,7 +201,7 @@ impl Scales {
             Q4_K => Place::ScaleAndMinimum { at: 0, minimum: 7.5 },
             Q5_K => Place::ScaleAndMinimum { at: 0, minimum: 15.5 },
             MXFP4 => Place::Exponent,
-            Trellis2 | Trellis3 | Trellis4 | Trellis5 | Trellis6 => Place::Scale { at: 0 },
+            Trellis2 | Trellis3 | Trellis4 | Trellis5 | Trellis6 | Levels2 => Place::Scale { at: 0 },
         };
         Self { place, bytes: [0; 4] }
     }

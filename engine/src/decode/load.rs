@@ -115,7 +115,7 @@ impl Cargo<'_> {
     /// Some rows of a tensor, decoded.
     async fn floats(&self, tensor: &TensorInfo, rows: Range<u64>) -> Result<Vec<f32>> {
         let bytes = self.catalog.read_rows(tensor, rows.clone()).await?;
-        if tensor.format.trellis_bits().is_some() {
+        if tensor.format.strip_bits().is_some() {
             let format = format!("{}, which only matrices are read in", tensor.format);
             return Err(Error::UnsupportedFormat { tensor: tensor.name.clone(), format });
         }

@@ -1,5 +1,6 @@
 //! What our own quantizer says of a folder's weights: `quantization_config` of method "hearth" in `config.json`. It turns
-//! tensors of plain bytes into matrices of a format. docs/formats/trellis.md describes it.
+//! tensors of plain bytes into matrices of a format. docs/formats/trellis.md describes it; the codebook and
+//! window that it names are those of trellis tensors, and unused where there are none.
 
 use serde_json::{Map, Value};
 

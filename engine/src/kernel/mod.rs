@@ -63,7 +63,10 @@ pub use shortlist::Shortlist;
 pub use softcap::{TANH_MAX, TANH_P, TANH_Q, softcap};
 
 use crate::{
-    quant::trellis::{Code, STRIP_ROWS, decode_strip_row},
+    quant::{
+        strips::decode_strip_row,
+        trellis::{Code, STRIP_ROWS},
+    },
     tensor::{Format, TensorId},
 };
 
@@ -179,11 +182,11 @@ impl<'a> Matrix<'a> {
 
     /// A row's numbers.
     pub fn decode_row(&self, row: usize, out: &mut [f32]) {
-        match self.format.trellis_bits() {
-            Some(bits) => {
+        match self.format.strip_bits() {
+            Some(_) => {
                 let strip_bytes = STRIP_ROWS * self.row_bytes();
                 let strip = &self.bytes[row / STRIP_ROWS * strip_bytes..][..strip_bytes];
-                decode_strip_row(bits, self.code, strip, row % STRIP_ROWS, out);
+                decode_strip_row(self.format, self.code, strip, row % STRIP_ROWS, out);
             }
             None => crate::quant::decode_row(self.format, self.row(row), out),
         }

@@ -27,6 +27,7 @@
 //! | TQ2_0 | 256 | 66 | 2.0625 | an F16 scale times -1, 0 or 1; four to a byte |
 //! | MXFP4 | 32 | 17 | 4.25 | a power of two times a float of 4 bits |
 //! | TRELLIS2 to 6 | 16 x 16 | 32 K | K | a row's F16 scale times a number computed from 16 bits: [`trellis`] |
+//! | LEVELS2 | 16 x 16 | 64 | 2 | a row's F16 scale times -3, -1, 1 or 3: [`levels2`] |
 //!
 //! In a block of 256 the scales of few bits are multiplied by one or two F16. [`decode_row`] reads rows as a file
 //! stores them. Shaders read arrays of u32 and want the scales apart, so rows are repacked on their way to a GPU
@@ -43,6 +44,7 @@ pub(crate) mod iq3_s;
 pub(crate) mod iq3_xxs;
 pub(crate) mod iq4_nl;
 pub(crate) mod iq4_xs;
+pub mod levels2;
 pub(crate) mod mxfp4;
 pub(crate) mod q2_k;
 pub(crate) mod q3_k;
@@ -56,6 +58,7 @@ pub(crate) mod q6_k;
 mod q8_0;
 mod repack;
 pub mod rotation;
+pub mod strips;
 pub(crate) mod tq1_0;
 pub(crate) mod tq2_0;
 pub mod trellis;
@@ -106,8 +109,13 @@ pub fn decode_row(format: Format, bytes: &[u8], out: &mut [f32]) {
         Format::TQ1_0 => blocks::decode::<tq1_0::Block>(bytes, out),
         Format::TQ2_0 => blocks::decode::<tq2_0::Block>(bytes, out),
         Format::MXFP4 => blocks::decode::<mxfp4::Block>(bytes, out),
-        Format::Trellis2 | Format::Trellis3 | Format::Trellis4 | Format::Trellis5 | Format::Trellis6 => {
-            panic!("the rows of {format} stand in strips, which `trellis::decode_rows` reads")
+        Format::Trellis2
+        | Format::Trellis3
+        | Format::Trellis4
+        | Format::Trellis5
+        | Format::Trellis6
+        | Format::Levels2 => {
+            panic!("the rows of {format} stand in strips, which `strips::decode_rows` reads")
         }
     }
 }

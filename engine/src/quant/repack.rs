@@ -31,6 +31,7 @@ impl GpuLayout {
         let (front_bytes, back_bytes): (usize, usize) = match format {
             Format::F32 | Format::F16 | Format::BF16 => (0, 0),
             Format::Trellis2 | Format::Trellis3 | Format::Trellis4 | Format::Trellis5 | Format::Trellis6 => (0, 0),
+            Format::Levels2 => (0, 0),
             Format::MXFP4 => (1, 0),
             Format::Q8_0 | Format::Q4_0 | Format::Q5_0 | Format::IQ4_NL => (2, 0),
             Format::IQ2_XXS | Format::IQ2_XS | Format::IQ2_S | Format::IQ3_XXS | Format::IQ3_S => (2, 0),
@@ -73,7 +74,7 @@ pub fn repack(format: Format, columns: usize, stored_rows: &[u8]) -> GpuRows {
         "{} bytes are no whole rows of {columns} elements in {format}",
         stored_rows.len()
     );
-    if let Some(bits) = format.trellis_bits() {
+    if let Some(bits) = format.strip_bits() {
         let strips = stored_rows.chunks_exact(trellis::strip_bytes(bits, columns));
         let (scales, quants): (Vec<&[u8]>, Vec<&[u8]>) =
             strips.map(|strip| strip.split_at(trellis::SCALES_BYTES)).unzip();

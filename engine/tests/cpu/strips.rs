@@ -1,8 +1,11 @@
-//! Products with strips of a trellis: one vector in eight bits, everything else in F32.
+//! Products with strips, of a trellis or of levels: one vector in eight bits, everything else in F32.
 
 use hearth_engine::{
     kernel::{Matmul, Matvec},
-    quant::trellis::{self, Code, Codebook, STRIP_ROWS},
+    quant::{
+        strips,
+        trellis::{self, Code, Codebook, STRIP_ROWS},
+    },
 };
 
 use super::{int8::Expected, products::Weights, *};
@@ -14,7 +17,7 @@ fn codes() -> [Code; 3] {
 
 /// Rows of a matrix; those that fill up the last strip have bytes and no numbers.
 fn weights(seed: u64, format: Format, code: Code, rows: usize, columns: usize) -> Weights {
-    let bits = format.trellis_bits().unwrap();
+    let bits = format.strip_bits().unwrap();
     let mut state = seed.wrapping_mul(0xd134_2543_de82_ef95) | 1;
     let bytes = blocks::strips(bits, rows, columns, || {
         state ^= state << 13;
@@ -23,7 +26,7 @@ fn weights(seed: u64, format: Format, code: Code, rows: usize, columns: usize) -
         state >> 16
     });
     let mut decoded = vec![0.0; rows * columns];
-    trellis::decode_rows(bits, code, &bytes, columns, &mut decoded);
+    strips::decode_rows(format, code, &bytes, columns, &mut decoded);
     Weights { format, columns, bytes, numbers: decoded.into_iter().map(f64::from).collect() }
 }
 
@@ -65,7 +68,7 @@ fn check_of(weights: &Weights, code: Code, x: &[f32], (tokens, rows): (usize, us
 
 #[test]
 fn products_are_right_in_every_format() {
-    for (nth, format) in Format::TRELLIS.into_iter().enumerate() {
+    for (nth, format) in Format::STRIPS.into_iter().enumerate() {
         for code in codes() {
             check(1, (format, code), (1, 37, 608), nth % 2 == 0, true);
         }
@@ -81,6 +84,7 @@ fn products_are_right_in_every_format() {
 fn large_products_are_split_among_workers_without_a_trace() {
     check(6, (Format::Trellis2, Code::default()), (1, 3_001, 512), true, true);
     check(7, (Format::Trellis4, Code::default()), (130, 333, 256), false, true);
+    check(8, (Format::Levels2, Code::default()), (1, 3_001, 512), false, true);
 }
 
 #[test]
@@ -96,10 +100,24 @@ fn the_greatest_sums_do_not_overflow() {
             *tile = greatest.to_le_bytes();
         }
         let mut decoded = vec![0.0; STRIP_ROWS * columns];
-        trellis::decode_rows(format.trellis_bits().unwrap(), code, &weights.bytes, columns, &mut decoded);
+        strips::decode_rows(format, code, &weights.bytes, columns, &mut decoded);
         weights.numbers = decoded.into_iter().map(f64::from).collect();
         for sign in [1.0, -1.0] {
             check_of(&weights, code, &vec![sign; columns], (1, STRIP_ROWS), false, true);
+        }
+    }
+}
+
+#[test]
+fn the_greatest_levels_do_not_overflow() {
+    for tile in [0xff, 0x00] {
+        let mut weights = weights(9, Format::Levels2, Code::default(), STRIP_ROWS, 64);
+        weights.bytes[trellis::SCALES_BYTES..].fill(tile);
+        let mut decoded = vec![0.0; STRIP_ROWS * 64];
+        strips::decode_rows(Format::Levels2, Code::default(), &weights.bytes, 64, &mut decoded);
+        weights.numbers = decoded.into_iter().map(f64::from).collect();
+        for sign in [1.0, -1.0] {
+            check_of(&weights, Code::default(), &[sign; 64], (1, STRIP_ROWS), false, true);
         }
     }
 }

@@ -5,6 +5,7 @@ mod files;
 mod gguf;
 mod gguf_damaged;
 mod gguf_split;
+mod levels2;
 mod open;
 mod quant;
 mod quantized;

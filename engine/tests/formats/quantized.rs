@@ -45,10 +45,14 @@ fn config() -> Value {
 }
 
 fn open_with(config: &Value) -> hearth_engine::Result<Catalog> {
+    open_strips(config, strip_bytes(3, 48))
+}
+
+fn open_strips(config: &Value, strip: usize) -> hearth_engine::Result<Catalog> {
     let folder = MemoryFolder::new("model")
         .with("config.json", config.to_string())
         .with("tokenizer.json", "{}")
-        .with("model.safetensors", weights(strip_bytes(3, 48)));
+        .with("model.safetensors", weights(strip));
     open(&folder, None).map(|opened| opened.catalog)
 }
 
@@ -141,4 +145,28 @@ fn plain_tensors_cannot_be_said_to_be_quantised() {
     config["quantization_config"]["tensors"][PLAIN] = json!({ "format": "TRELLIS2", "shape": [16, 16] });
     let error = refusal(open_with(&config));
     assert!(matches!(&error, Error::UnsupportedFormat { tensor, .. } if tensor == PLAIN), "{error}");
+}
+
+#[test]
+fn levels_stand_beside_other_formats_and_take_the_bytes_of_two_bits() {
+    let mut config = config();
+    config["quantization_config"]["tensors"][NAME]["format"] = "LEVELS2".into();
+    let catalog = open_strips(&config, 32 + 4 * 48).unwrap();
+    check_promises(&catalog);
+    let tensor = catalog.tensor(NAME).unwrap();
+    assert_eq!((tensor.format, &*tensor.shape, tensor.len_bytes), (Format::Levels2, &[37, 48][..], 3 * 224));
+    assert_eq!(catalog.tensor("blocks").unwrap().format, Format::Q4_0);
+    // Half a strip can neither be read nor cut out.
+    assert!(tensor.bytes_of_rows(&(16..37)).is_some() && tensor.bytes_of_rows(&(8..37)).is_none());
+    for (strip, shape) in
+        [(224, json!([37, 40])), (224, json!([49, 48])), (320, json!([37, 48])), (224, json!([37, 64]))]
+    {
+        config["quantization_config"]["tensors"][NAME]["shape"] = shape.clone();
+        let error = refusal(open_strips(&config, strip)).to_string();
+        assert!(error.contains(NAME), "{shape}: {error}");
+    }
+    // What every file says it must say even if no tensor of it is a trellis.
+    config["quantization_config"].as_object_mut().unwrap().remove("codebook");
+    let error = refusal(open_strips(&config, 224)).to_string();
+    assert!(error.contains("quantization_config.codebook"), "{error}");
 }

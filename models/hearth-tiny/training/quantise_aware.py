@@ -73,7 +73,7 @@ def main():
     parser.add_argument("--model", required=True, help="folder of the finished model")
     parser.add_argument("--tokens", required=True)
     parser.add_argument("--out", required=True)
-    parser.add_argument("--seconds", type=float, default=160, help="time for training, without compiling")
+    parser.add_argument("--seconds", type=float, default=160, help="time for compiling and training together")
     parser.add_argument("--rows", type=int, default=64)
     parser.add_argument("--context", type=int, default=2048)
     parser.add_argument("--muon-lr", type=float, default=0.01)
@@ -147,9 +147,10 @@ def main():
            torch=torch.__version__)
 
     begin = time.monotonic()
+    seconds = args.seconds - (begin - launched)
     step, elapsed, synced_step, step_time = 0, 0.0, 0, 0.0
     while True:
-        progress = (elapsed + (step - synced_step) * step_time) / args.seconds
+        progress = (elapsed + (step - synced_step) * step_time) / seconds
         scale = max(0.0, min((progress + 1e-3) / args.warmup, (1.0 - progress) / (1.0 - args.warmup)))
         divergence = gradients()
         muon.step(scale)
@@ -163,14 +164,15 @@ def main():
             now = time.monotonic() - begin
             step_time = (now - elapsed) / (step - synced_step)
             elapsed, synced_step = now, step
-            done = elapsed + 5 * step_time >= args.seconds
+            done = elapsed + 5 * step_time >= seconds
             if step % 50 == 0 or step <= 10 or done:
                 record(step=step, seconds=round(elapsed, 1), tokens=step * args.rows * args.context, divergence=round(value, 4),
                        scale=round(scale, 4), tokens_per_second=round(args.rows * args.context / step_time))
             if done:
                 break
     write_folder(student, args.model, args.out)
-    torch.save(student.state_dict(), os.path.join(args.out, "latent.pt"))
+    latent = {name: tensor.to(torch.bfloat16) for name, tensor in student.state_dict().items()}
+    torch.save(latent, os.path.join(args.out, "latent.pt"))
     evaluate(step)
     record(event="done", date=time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime()), steps=step, tokens=step * args.rows * args.context,
            drawn={name: s.drawn for name, s in streams.items()})

@@ -19,7 +19,7 @@ fn trellis_unit() -> f32 {
 }
 
 // A row's scale.
-fn trellis_scale(row: u32) -> f32 {
+fn row_scale(row: u32) -> f32 {
     return trellis_unit() * unpack2x16float(weights[params.scales_word + (row >> 1u)])[row & 1u];
 }
 
@@ -51,7 +51,7 @@ fn weights4(at: u32) -> vec4<f32> {
     let column = at - row * params.columns;
     let tile = trellis_tile(row, column);
     let bit = ((column & 15u) * 16u + (row & 15u)) * BITS;
-    return trellis_scale(row) * vec4<f32>(
+    return row_scale(row) * vec4<f32>(
         trellis_number(tile, bit),
         trellis_number(tile, bit + 16u * BITS),
         trellis_number(tile, bit + 32u * BITS),

@@ -112,6 +112,8 @@ fn feed_forward_blocks_are_two_dispatches() {
         (Format::Q4_K, 256, 512, 1),
         (Format::Trellis2, 272, 48, 1),
         (Format::Trellis5, 4112, 16, 0),
+        (Format::Levels2, 272, 48, 1),
+        (Format::Levels2, 4112, 16, 0),
     ] {
         let mut case = KernelCase::new(format!("{format:?} {hidden} {width} {activation}"), step(3));
         let stream = case.numbers(1, hidden).0;
@@ -141,7 +143,11 @@ fn feed_forward_blocks_are_two_dispatches() {
 /// last of which is added to the stream again.
 fn handed_case(columns: u32, format: Format, scaled: bool, dispatches: usize) -> Case {
     let mut case = KernelCase::new(format!("handed on: {columns} in {format:?}, {scaled}"), step(3));
-    let giver = if format.trellis_bits().is_some() { Format::Trellis4 } else { Format::Q8_0 };
+    let giver = match format {
+        Format::Levels2 => Format::Levels2,
+        _ if format.strip_bits().is_some() => Format::Trellis4,
+        _ => Format::Q8_0,
+    };
     let (x, stream) = (case.numbers(1, 64).0, case.numbers(1, columns).0);
     let [product, normed] = [columns, columns].map(|columns| case.scratch(columns));
     let mut commands = Vec::new();
@@ -178,6 +184,7 @@ fn sums_are_handed_on_to_the_next_product() {
         handed_case(20, Format::F32, true, 4),
         handed_case(112, Format::Trellis2, false, 4),
         handed_case(4112, Format::Trellis5, true, 4),
+        handed_case(4112, Format::Levels2, true, 4),
     ];
     for (case, ..) in &cases {
         let blocks = &Fusion::of(&case.program, &|_, _| true).plans[0];
@@ -200,7 +207,9 @@ fn sums_are_handed_on_to_the_next_product() {
 fn what_follows_a_product_is_done_with_it() {
     let mut cases = Vec::new();
     for (rows, columns) in [(8, 32), (37, 96), (260, 288)] {
-        for (kind, format) in (0..4).flat_map(|kind| [(kind, Format::Q8_0), (kind, Format::Trellis3)]) {
+        for (kind, format) in
+            (0..4).flat_map(|kind| [(kind, Format::Q8_0), (kind, Format::Trellis3), (kind, Format::Levels2)])
+        {
             let mut case = KernelCase::new(format!("{format} ({rows}, {columns}), {kind}"), step(3));
             let (x, normed, product) = (case.numbers(1, columns).0, case.scratch(columns), case.scratch(rows));
             let weights = case.weight(format, rows, columns).0;

@@ -65,7 +65,7 @@ struct Piece<'a> {
 impl Task for Piece<'_> {
     #[inline(always)]
     fn run<S: Simd>(mut self, simd: S) {
-        if self.out.len() <= FEW_TOKENS && self.weights.format.trellis_bits().is_none() {
+        if self.out.len() <= FEW_TOKENS && self.weights.format.strip_bits().is_none() {
             with_format!(self.weights.format, W => self.multiply_rows::<S, W>(simd));
         } else {
             self.multiply_panels(simd);

@@ -26,7 +26,7 @@ pub fn matvec(
     accumulate: bool,
 ) {
     let columns = weights.columns;
-    if weights.format.trellis_bits().is_some() {
+    if weights.format.strip_bits().is_some() {
         return matmul(workers, level, &x[..columns], weights, out, accumulate);
     }
     let parts = parts::count(workers, weights.bytes.len(), PART_BYTES);

@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     kernel::Matrix,
-    quant::trellis::{self, STRIP_ROWS, TILE_COLUMNS},
+    quant::{
+        strips,
+        trellis::{self, STRIP_ROWS, TILE_COLUMNS},
+    },
 };
 
 /// Some columns of 32 rows: a column lies in one piece.
@@ -18,7 +21,7 @@ pub type Panel = [[f32; BLOCK]];
 /// Unpacks as many columns as `panel` has, from `first_column` on; rows that the matrix lacks become zeros.
 #[inline(always)]
 pub fn fill<S: Simd>(simd: S, weights: Matrix<'_>, first_row: usize, first_column: usize, panel: &mut Panel) {
-    match weights.format.trellis_bits() {
+    match weights.format.strip_bits() {
         Some(bits) => fill_from_strips(bits, weights, first_row, first_column, panel),
         None => with_format!(weights.format, W => fill_from::<S, W>(simd, weights, first_row, first_column, panel)),
     }
@@ -28,12 +31,13 @@ pub fn fill<S: Simd>(simd: S, weights: Matrix<'_>, first_row: usize, first_colum
 #[inline(always)]
 fn fill_from_strips(bits: u32, weights: Matrix<'_>, first_row: usize, first_column: usize, panel: &mut Panel) {
     let (tile_bytes, strip_bytes) = (trellis::tile_bytes(bits), STRIP_ROWS * weights.row_bytes());
+    let unit = strips::unit(weights.format, weights.code);
     let strips = weights.bytes[first_row * weights.row_bytes()..].chunks_exact(strip_bytes);
     for (nth, strip) in strips.take(BLOCK / STRIP_ROWS).enumerate() {
-        let scales = trellis::row_scales(strip).map(|scale| scale * weights.code.codebook.unit());
+        let scales = trellis::row_scales(strip).map(|scale| scale * unit);
         let tiles = strip[trellis::SCALES_BYTES..].chunks_exact(tile_bytes).skip(first_column / TILE_COLUMNS);
         for (tile, columns) in tiles.zip(panel.chunks_mut(TILE_COLUMNS)) {
-            let numbers = trellis::decode_tile(bits, weights.code, tile);
+            let numbers = strips::decode_tile(weights.format, weights.code, tile);
             for (numbers, column) in numbers.as_chunks::<STRIP_ROWS>().0.iter().zip(columns) {
                 let rows = &mut column[nth * STRIP_ROWS..][..STRIP_ROWS];
                 for ((row, number), scale) in rows.iter_mut().zip(numbers).zip(scales) {

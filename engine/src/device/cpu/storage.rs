@@ -178,7 +178,7 @@ impl Storage {
     /// A weight of a checked program that stands in strips, if one vector is multiplied with it in eight bits.
     pub fn strips(&self, id: TensorId) -> Option<Matrix<'_>> {
         let matrix = self.matrix(id);
-        let fits = self.int8 && matrix.format.trellis_bits().is_some() && strips::fits(matrix.columns);
+        let fits = self.int8 && matrix.format.strip_bits().is_some() && strips::fits(matrix.columns);
         fits.then_some(matrix)
     }
 

@@ -139,7 +139,8 @@ macro_rules! match_format {
             | $crate::tensor::Format::Trellis3
             | $crate::tensor::Format::Trellis4
             | $crate::tensor::Format::Trellis5
-            | $crate::tensor::Format::Trellis6 => {}
+            | $crate::tensor::Format::Trellis6
+            | $crate::tensor::Format::Levels2 => {}
         }
     };
 }

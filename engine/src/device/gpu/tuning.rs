@@ -103,6 +103,16 @@ impl Tuning {
         }
     }
 
+    /// How products with strips of levels are computed.
+    pub fn levels_reading(&self) -> Reading {
+        if self.int8 { Reading::Int8 } else { Reading::Narrow }
+    }
+
+    /// Threads of a workgroup of a product with strips of levels of so many columns: each reads at least two tiles.
+    pub fn levels_threads(&self, columns: u32) -> u32 {
+        (columns / 32).next_power_of_two().clamp(32, (self.strips_threads / 2).max(32))
+    }
+
     /// Threads of a workgroup of a product with strips of so many columns, of which each reads four at a time.
     pub fn strips_threads(&self, columns: u32) -> u32 {
         (columns / 8).next_power_of_two().clamp(32, self.strips_threads)

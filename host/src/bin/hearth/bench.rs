@@ -36,7 +36,7 @@ impl FromStr for Lengths {
 /// A format by its name, in letters of either kind.
 pub fn format(name: &str) -> Result<Format, String> {
     Format::from_name(name).ok_or_else(|| {
-        let known: Vec<&str> = Format::ALL.into_iter().chain(Format::TRELLIS).map(Format::name).collect();
+        let known: Vec<&str> = Format::ALL.into_iter().chain(Format::STRIPS).map(Format::name).collect();
         format!("it must be one of {}", known.join(", "))
     })
 }

@@ -4,6 +4,7 @@
 mod activations;
 mod formats;
 pub mod layout;
+mod levels;
 mod matmul;
 mod matvec;
 mod panel;

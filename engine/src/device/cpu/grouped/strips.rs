@@ -5,6 +5,7 @@
 use super::{
     XPart,
     activations::{self, Wanted},
+    levels,
 };
 use crate::{
     device::cpu::{
@@ -13,6 +14,7 @@ use crate::{
     },
     kernel::Matrix,
     quant::trellis::{SCALES_BYTES, TILE_COLUMNS, tile_bytes},
+    tensor::Format,
 };
 
 /// Bytes of weights that are worth waking a worker for.
@@ -63,6 +65,9 @@ pub fn matvec(
     (out, accumulate): (&mut [f32], bool),
     x_parts: &mut Vec<XPart>,
 ) {
+    if weights.format == Format::Levels2 {
+        return levels::matvec(workers, level, x, weights, (out, accumulate), x_parts);
+    }
     let columns = weights.columns;
     let wanted = Wanted { offset: weights.code.codebook.offset(), halves: false };
     activations::quantize(workers, level, (&x[..columns], columns), wanted, x_parts);

@@ -171,6 +171,25 @@ impl<const VNNI: bool> Integers for Bytes256<VNNI> {
     }
 
     #[inline(always)]
+    fn dot_twos(self, bytes: [__m256i; 2], x: &[Four; 4], sums: [__m256i; 2]) -> [__m256i; 2] {
+        let twos = |nth: usize| self.bits(bytes, 2 * nth as i32, 3);
+        if VNNI {
+            let sums = self.dot_unsigned([twos(0), twos(1)], [x[0], x[1]], sums);
+            return self.dot_unsigned([twos(2), twos(3)], [x[2], x[3]], sums);
+        }
+        // At most 8 * 3 * 127: no lane of 16 bits overflows, and pairs of them are added once for all.
+        let products =
+            |nth: usize| twos(nth).map(|weights| avx2!(_mm256_maddubs_epi16(weights, _mm256_set1_epi32(x[nth]))));
+        let [a, b, c, d] = [products(0), products(1), products(2), products(3)];
+        std::array::from_fn(|at| {
+            avx2!({
+                let pairs = _mm256_add_epi16(_mm256_add_epi16(a[at], b[at]), _mm256_add_epi16(c[at], d[at]));
+                _mm256_add_epi32(sums[at], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+            })
+        })
+    }
+
+    #[inline(always)]
     fn dot_signed(self, [a, b]: [[__m256i; 2]; 2], x: [Four; 2], sums: [__m256i; 2]) -> [__m256i; 2] {
         if VNNI {
             return self.dot_unsigned([a, b], x, sums);

@@ -147,6 +147,15 @@ pub trait Integers: Copy {
     fn start(self, sum: i32) -> Self::Sums;
     /// Adds the products of two times four weights between 0 and 63.
     fn dot_unsigned(self, weights: [Self::Bytes; 2], x: [Four; 2], sums: Self::Sums) -> Self::Sums;
+    /// Adds the products of sixteen weights of two bits: bits 2 j of the bytes are multiplied with the four numbers j.
+    #[inline(always)]
+    fn dot_twos(self, bytes: Self::Bytes, x: &[Four; 4], mut sums: Self::Sums) -> Self::Sums {
+        for half in 0..self.fours() / 2 {
+            let weights = [self.bits(bytes, 4 * half as i32, 3), self.bits(bytes, 4 * half as i32 + 2, 3)];
+            sums = self.dot_unsigned(weights, [x[2 * half], x[2 * half + 1]], sums);
+        }
+        sums
+    }
     /// Adds the products of four weights between 0 and 127.
     fn dot_sevens(self, weights: Self::Bytes, x: Four, sums: Self::Sums) -> Self::Sums;
     /// The bytes of the windows of a column of a trellis: of each row, those of its window's product.
