@@ -3,6 +3,7 @@
 //! Pure, as the engine is: threads, files, progress and the wish to stop come from the host.
 
 pub mod allocation;
+mod gpu;
 pub mod linear;
 pub mod model;
 mod options;
@@ -11,4 +12,5 @@ pub mod rotation;
 pub mod trellis;
 pub mod tune;
 
+pub use gpu::GpuEncoder;
 pub use options::{Host, Options, Progress, Recipe, Rule};

@@ -3,7 +3,7 @@
 use hearth_engine::{Error, Result, device::Workers, quant::trellis::Code, tensor::Format};
 use serde::{Deserialize, Serialize};
 
-use crate::tune::Tuning;
+use crate::{trellis::EncodesTiles, tune::Tuning};
 
 /// Which tensors become what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +138,10 @@ pub struct Progress {
 pub trait Host: Sync {
     /// The threads.
     fn workers(&self) -> &dyn Workers;
+    /// Who encodes many tiles at once, if anybody does.
+    fn encoder(&self) -> Option<&dyn EncodesTiles> {
+        None
+    }
     /// A file of the folder that was kept, whole; None if there is none of that name.
     fn kept(&self, name: &str) -> Result<Option<Vec<u8>>>;
     /// Keeps a file in the folder, whole or not at all.

@@ -38,7 +38,8 @@ fn weights() -> Vec<f32> {
 
 fn rounded(hessian: &Hessian, feedback: &Feedback, bits: u32) -> Rounded {
     let trellis = Trellis::new(bits, Code::new(Codebook::Sum7, 12).unwrap()).unwrap();
-    let rounding = Rounding { trellis: &trellis, hessian, feedback, tries_scales: true, is_cancelled: &|| false };
+    let rounding =
+        Rounding { trellis: &trellis, hessian, feedback, encoder: None, tries_scales: true, is_cancelled: &|| false };
     quantize(&Serial, &rounding, &weights()).unwrap()
 }
 
@@ -168,6 +169,7 @@ fn one_that_is_cancelled_gives_nothing() {
     let trellis = Trellis::new(2, Code::new(Codebook::Sum7, 12).unwrap()).unwrap();
     let (hessian, feedback) = (Hessian::new(COLUMNS), Feedback::none(COLUMNS));
     let (hessian, feedback) = (&hessian, &feedback);
-    let rounding = Rounding { trellis: &trellis, hessian, feedback, tries_scales: false, is_cancelled: &|| true };
+    let rounding =
+        Rounding { trellis: &trellis, hessian, feedback, encoder: None, tries_scales: false, is_cancelled: &|| true };
     assert_eq!(quantize(&Serial, &rounding, &weights()), None);
 }

@@ -33,7 +33,7 @@ pub fn quantize_levels2(
     weights: &[f32],
 ) -> Option<Rounded> {
     let round_strip = |rows: &[f32], factor: f32| round_strip(hessian, feedback, rows, factor);
-    let strips = Strips { columns: hessian.columns(), round_strip: &round_strip, is_cancelled };
+    let strips = Strips { columns: hessian.columns(), round_strip: &round_strip, together: None, is_cancelled };
     // What is made good for columns to the right makes rows longer than those whose scales were tried.
     let factor = if tries_scales { strips.best_factor(workers, weights, 1.0)? } else { 1.0 };
     strips.rounded(workers, weights, factor)

@@ -13,6 +13,7 @@ mod parallel;
 mod product;
 mod rounding;
 mod scalar;
+mod together;
 
 pub(crate) use parallel::for_pieces;
 pub use product::Strides;

@@ -48,7 +48,8 @@ impl Job<'_> {
                 let trellis = Trellis::new(bits, self.options.code)?;
                 let tries_scales = self.options.tries_scales;
                 let is_cancelled = &is_cancelled;
-                let rounding = Rounding { trellis: &trellis, hessian, feedback, tries_scales, is_cancelled };
+                let encoder = host.encoder();
+                let rounding = Rounding { trellis: &trellis, hessian, feedback, encoder, tries_scales, is_cancelled };
                 quantize(host.workers(), &rounding, values)
             }
             None if format == Format::Levels2 => {

@@ -21,8 +21,9 @@ use hearth_engine::{
 };
 use hearth_host::{ModelStore, physical_cores, worker_pool};
 use hearth_quantizer::{
-    Host, Options, Progress, Recipe,
+    GpuEncoder, Host, Options, Progress, Recipe,
     model::{Report, Tuned, allocate_bits, quantize_model},
+    trellis::EncodesTiles,
     tune::Tuning,
 };
 
@@ -106,8 +107,9 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         args::Device::Gpu => Device::Gpu(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?),
         _ => Device::Cpu(CpuDevice::new(Arc::clone(&workers))),
     };
+    let encoder = encoder(args, global.device)?;
     fs::create_dir_all(&args.out).map_err(|error| Stop::io(args.out.display().to_string(), &error))?;
-    let host = FolderHost { workers, folder: args.out.clone(), output: *output, started: Instant::now() };
+    let host = FolderHost { workers, encoder, folder: args.out.clone(), output: *output, started: Instant::now() };
     watch()?;
     let report = pollster::block_on(async {
         let mut options = options;
@@ -117,6 +119,9 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         quantize_model(&mut device, &opened, &options, &texts, &host).await
     });
     output.end_progress();
+    if let Some(fault) = host.encoder.as_ref().and_then(GpuEncoder::fault) {
+        output.remark(&format!("The GPU stopped encoding, and the CPU did the rest: {fault}"));
+    }
     match report {
         Ok(report) => tell(&report, args, output, host.started.elapsed().as_secs_f64()),
         Err(Error::Cancelled) => {
@@ -125,6 +130,21 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A GPU that encodes, which has no program on it. The bytes are the same with it and without, so if nobody chose a device
+/// a real GPU does this part, and the CPU all that rounds as its own arithmetic does.
+fn encoder(args: &Quantize, device: args::Device) -> Result<Option<GpuEncoder>, Stop> {
+    let is_real = || pollster::block_on(GpuDevice::adapters()).first().is_some_and(|adapter| !adapter.is_software);
+    let wanted = match device {
+        args::Device::Gpu => true,
+        args::Device::Auto => is_real(),
+        args::Device::Cpu => false,
+    };
+    if !wanted || !args.fast {
+        return Ok(None);
+    }
+    Ok(Some(GpuEncoder::new(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?)))
 }
 
 /// The recipe that was measured, or that an interrupted run had measured.
@@ -244,6 +264,7 @@ fn watch() -> Result<(), Stop> {
 /// A folder on a disk.
 struct FolderHost {
     workers: Arc<dyn Workers>,
+    encoder: Option<GpuEncoder>,
     folder: PathBuf,
     output: Output,
     started: Instant,
@@ -258,6 +279,10 @@ impl FolderHost {
 impl Host for FolderHost {
     fn workers(&self) -> &dyn Workers {
         &*self.workers
+    }
+
+    fn encoder(&self) -> Option<&dyn EncodesTiles> {
+        self.encoder.as_ref().map(|encoder| encoder as &dyn EncodesTiles)
     }
 
     fn kept(&self, name: &str) -> hearth_engine::Result<Option<Vec<u8>>> {
