@@ -87,11 +87,11 @@ def quantised(config):
     header, size, tensors = {}, 0, {}
     for name, shape in plain.items():
         header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [size, size := size + 2 * int(np.prod(shape))]}
-    for bits, (name, (rows, columns)) in enumerate(shapes.items()):
-        bits, name = bits % 5 + 2, f"model.layers.0.{name}.weight"
+    for nth, (name, (rows, columns)) in enumerate(shapes.items()):
+        bits, name = nth % 5 + 2, f"model.layers.0.{name}.weight"
         stored = [rows // 16, 32 + 2 * bits * columns]
         header[name] = {"dtype": "U8", "shape": stored, "data_offsets": [size, size := size + int(np.prod(stored))]}
-        tensors[name] = {"format": f"TRELLIS{bits}", "shape": [rows, columns]}
+        tensors[name] = {"format": "LEVELS2" if nth == 5 else f"TRELLIS{bits}", "shape": [rows, columns]}
     rotation = {"seed": 0, "residual": True, "values": True, "down_block": 32}
     own = {"quant_method": "hearth", "version": 1, "codebook": "sum7", "window_bits": 16}
     config["quantization_config"] = own | {"rotation": rotation, "tensors": tensors}

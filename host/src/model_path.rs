@@ -9,7 +9,7 @@ use std::{
 
 use hearth_engine::{
     Error, Result,
-    file::{POOLING_FILE, PartName, choose_gguf, gguf_name},
+    file::{FRONTIER_FILE, POOLING_FILE, PartName, choose_gguf, gguf_name},
 };
 
 use crate::FoundModel;
@@ -18,7 +18,7 @@ use crate::FoundModel;
 const MODEL_ENDINGS: [&str; 4] = [".safetensors", ".safetensors.index.json", ".jinja", ".model"];
 
 /// Files of a folder in Hugging Face layout, by their whole names.
-const MODEL_FILES: [&str; 14] = [
+const MODEL_FILES: [&str; 15] = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -32,6 +32,7 @@ const MODEL_FILES: [&str; 14] = [
     "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
+    FRONTIER_FILE,
     POOLING_FILE,
 ];
 

@@ -80,11 +80,59 @@ fn a_frontier_has_a_line_for_each_model_and_a_picture() {
         "perplexity_rise",
         "accuracy_kept",
         "pairs_accuracy",
+        "quantizer",
     ];
     assert_eq!(keys(&lines[0]), expected);
     assert!((lines[0]["bits_per_weight"].as_f64().unwrap() - 16.0).abs() < 1e-9, "{}", lines[0]);
     let svg = std::fs::read_to_string(out).unwrap();
     assert!(svg.starts_with("<svg") && svg.matches("<circle").count() == 2 && svg.contains(MODEL), "{svg}");
+}
+
+#[test]
+fn a_table_for_beside_the_model_is_what_inspect_shows() {
+    let text = text_file();
+    let copy = common::ModelCopy::new().remove("frontier.json");
+    let (text, out) = (text.path().to_str().unwrap(), copy.path().join("frontier.json"));
+    let shown = || run(&["inspect", copy.argument(), "--json"]).done().json()["recipes"]["frontier"].clone();
+    assert!(shown().is_null());
+    let out = out.to_str().unwrap();
+    let args = ["eval", "frontier", copy.argument(), "--reference", MODEL, "--text", text, "--window", "32", "-o", out];
+    run(&args).done();
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(out).unwrap()).unwrap();
+    assert_eq!((&written["version"], &written["reference"]), (&1.into(), &MODEL.into()), "{written}");
+    let point = &written["points"][0];
+    assert_eq!(point["model"], copy.path().file_name().unwrap().to_str().unwrap(), "no folder of this machine");
+    assert_eq!(point["quantizer"], "none");
+    assert_eq!(shown(), written);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_keeps_what_was_measured() {
+    use std::io::{BufRead, BufReader};
+    let (text, folder) = (text_file(), tempfile::tempdir().unwrap());
+    let table = folder.path().join("frontier.json");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_hearth"))
+        .args(["eval", "frontier"])
+        .args([MODEL; 40])
+        .args(["--reference", MODEL, "--window", "32", "--device", "cpu", "--json", "--text"])
+        .arg(text.path())
+        .arg("-o")
+        .arg(&table)
+        .env("HEARTH_MODELS", common::models_dir())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let rest: Vec<Value> = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert!(rest.len() < 40, "it went on to the end");
+    assert_eq!((&rest[rest.len() - 1]["type"], &rest[rest.len() - 1]["code"]), (&"failed".into(), &"cancelled".into()));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    let written: Value = serde_json::from_str(&std::fs::read_to_string(table).unwrap()).unwrap();
+    assert_eq!(written["points"].as_array().unwrap().len(), rest.len(), "each line but the last is a model's");
 }
 
 #[test]

@@ -66,7 +66,14 @@ fn main() -> hearth_engine::Result<()> {
         let factor_s = started.elapsed().as_secs_f64();
         let started = Instant::now();
         let (hessian, feedback) = (&hessian, &feedback);
-        let rounding = Rounding { trellis: &trellis, hessian, feedback, tries_scales: false, is_cancelled: &|| false };
+        let rounding = Rounding {
+            trellis: &trellis,
+            hessian,
+            feedback,
+            encoder: None,
+            tries_scales: false,
+            is_cancelled: &|| false,
+        };
         let found = quantize(&workers, &rounding, &weights);
         let rounding_s = started.elapsed().as_secs_f64() * outputs as f64 / ROWS as f64;
         let error = found.map_or(f64::NAN, |found| found.error);

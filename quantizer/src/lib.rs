@@ -3,11 +3,14 @@
 //! Pure, as the engine is: threads, files, progress and the wish to stop come from the host.
 
 pub mod allocation;
+mod gpu;
 pub mod linear;
 pub mod model;
 mod options;
 pub mod random;
 pub mod rotation;
 pub mod trellis;
+pub mod tune;
 
+pub use gpu::GpuEncoder;
 pub use options::{Host, Options, Progress, Recipe, Rule};

@@ -3,6 +3,8 @@
 use hearth_engine::{Error, Result, device::Workers, quant::trellis::Code, tensor::Format};
 use serde::{Deserialize, Serialize};
 
+use crate::{trellis::EncodesTiles, tune::Tuning};
+
 /// Which tensors become what.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -14,6 +16,9 @@ pub struct Recipe {
     /// The first that fits a tensor's name decides.
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// Steps of tuning; 0 for none, and None for what is usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<u32>,
 }
 
 /// A format for some tensors.
@@ -40,7 +45,13 @@ impl Recipe {
         let refused = || Error::invalid("bits", format_args!("{bits} is not from 2 to 6"));
         let format = name(bits).ok_or_else(refused)?;
         let table_format = name((bits + TABLE_BITS_MORE).min(6)).ok_or_else(refused)?;
-        Ok(Self { format, table_format, rules: Vec::new() })
+        Ok(Self { format, table_format, rules: Vec::new(), tune: None })
+    }
+
+    /// Two bits that cost little to read. So does the table, which is a large product where it is the head too.
+    pub fn of_levels() -> Self {
+        let [format, table_format] = [Format::Levels2, Format::Q4_0].map(|format| format.name().to_owned());
+        Self { format, table_format, rules: Vec::new() }
     }
 
     /// Reads a recipe: a JSON object.
@@ -70,8 +81,8 @@ fn written(name: &str) -> Result<Option<Format>> {
     if name.eq_ignore_ascii_case("plain") {
         return Ok(None);
     }
-    let format = Format::from_name(name).filter(|format| *format == Format::Q4_0 || format.trellis_bits().is_some());
-    let reason = || format!("{name:?} is none that is written: TRELLIS2 to TRELLIS6, Q4_0, or plain");
+    let format = Format::from_name(name).filter(|format| *format == Format::Q4_0 || format.strip_bits().is_some());
+    let reason = || format!("{name:?} is none that is written: TRELLIS2 to TRELLIS6, LEVELS2, Q4_0, or plain");
     Ok(Some(format.ok_or_else(|| Error::invalid("format", reason()))?))
 }
 
@@ -100,13 +111,15 @@ pub struct Options {
     pub damping: f64,
     /// Whether scales are tried on some strips of each matrix.
     pub tries_scales: bool,
+    /// How the finished model is tuned, if it is.
+    pub tuning: Option<Tuning>,
 }
 
 impl Options {
     /// What is best, if it may take its time.
     pub fn new(recipe: Recipe) -> Self {
         let code = Code::default();
-        Self { recipe, code, rotates: true, seed: 0, damping: 0.01, tries_scales: true }
+        Self { recipe, code, rotates: true, seed: 0, damping: 0.01, tries_scales: true, tuning: None }
     }
 }
 
@@ -125,6 +138,10 @@ pub struct Progress {
 pub trait Host: Sync {
     /// The threads.
     fn workers(&self) -> &dyn Workers;
+    /// Who encodes many tiles at once, if anybody does.
+    fn encoder(&self) -> Option<&dyn EncodesTiles> {
+        None
+    }
     /// A file of the folder that was kept, whole; None if there is none of that name.
     fn kept(&self, name: &str) -> Result<Option<Vec<u8>>>;
     /// Keeps a file in the folder, whole or not at all.
@@ -165,10 +182,11 @@ mod tests {
 
     #[test]
     fn a_recipe_with_an_unknown_format_is_refused() {
-        for format in ["TRELLIS1", "Q4_1", "", "TRELLIS"] {
+        for format in ["TRELLIS1", "Q4_1", "", "TRELLIS", "LEVELS", "LEVELS4"] {
             let text = format!(r#"{{"format": "{format}", "table_format": "plain"}}"#);
             assert!(Recipe::parse("recipe.json", &text).is_err(), "{format}");
         }
+        assert_eq!(Recipe::of_levels().format_of("a.q_proj.weight", false).unwrap(), Some(Format::Levels2));
         assert!(Recipe::of_bits(1).is_err() && Recipe::of_bits(7).is_err());
     }
 }

@@ -4,18 +4,13 @@ mod small_model;
 
 use std::sync::atomic::Ordering;
 
-use hearth_engine::{
-    Error, Result,
-    decode::{Session, SessionOptions},
-    file::{MemoryFolder, OpenedModel, open_model},
-    tensor::KvFormat,
-};
+use hearth_engine::{Error, Result, file::OpenedModel};
 use hearth_quantizer::{
     Options, Recipe, Rule,
     model::{Report, quantize_model},
 };
 use safetensors::{Dtype, SafeTensors};
-use small_model::{MemoryHost, device, opened, options, texts};
+use small_model::{MemoryHost, apart, device, logits, opened, options, texts, written};
 
 fn run(opened: &OpenedModel, options: &Options, host: &MemoryHost) -> Result<Report> {
     pollster::block_on(quantize_model(&mut device(), opened, options, &texts(), host))
@@ -106,31 +101,34 @@ fn more_bits_leave_less_error() {
     assert!(errors[0] < 0.15 && errors[1] < errors[0] / 6.0 && errors[2] < errors[1] / 6.0, "{errors:?}");
 }
 
+#[test]
+fn levels_stand_beside_other_formats_in_a_model_that_the_engine_reads() {
+    for is_tied in [true, false] {
+        let (opened, mut options) = (opened(is_tied), options(2));
+        let expected = logits(&opened);
+        options.recipe = Recipe { table_format: "plain".into(), ..Recipe::of_levels() };
+        let host = MemoryHost::new(usize::MAX);
+        run(&opened, &options, &host).unwrap();
+        let levels = apart(&expected, &logits(&written(&host)));
+        assert!(levels < 0.8, "{is_tied}: {levels}");
+        // With more bits where they are worth most, and Q4_0 in the table.
+        options.recipe = Recipe::of_levels();
+        for (tensors, format) in [("*.v_proj.weight", "TRELLIS4"), ("*_proj.weight", "Q4_0")] {
+            options.recipe.rules.push(Rule { tensors: tensors.into(), format: format.into() });
+        }
+        options.recipe.rules.insert(0, Rule { tensors: "*.up_proj.weight".into(), format: "LEVELS2".into() });
+        let host = MemoryHost::new(usize::MAX);
+        let report = run(&opened, &options, &host).unwrap();
+        let formats: std::collections::BTreeSet<&str> =
+            report.tensors.iter().map(|tensor| tensor.format.as_str()).collect();
+        assert_eq!(formats.into_iter().collect::<Vec<_>>(), ["LEVELS2", "Q4_0", "TRELLIS4"]);
+        let mixed = apart(&expected, &logits(&written(&host)));
+        assert!(mixed < levels, "{is_tied}: {mixed} and {levels}");
+    }
+}
+
 fn config(host: &MemoryHost) -> serde_json::Value {
     serde_json::from_slice(&host.files()["config.json"]).unwrap()
-}
-
-/// What the engine makes of a text with a model.
-fn logits(opened: &OpenedModel) -> Vec<f32> {
-    let options = SessionOptions { context_tokens: 32, scoring: true, kv_cache: KvFormat::F32 };
-    let mut session = pollster::block_on(Session::load(device(), opened, options, &mut |_| Ok(()))).unwrap();
-    pollster::block_on(session.logits(&texts()[0])).unwrap()
-}
-
-/// The model that a run wrote.
-fn written(host: &MemoryHost) -> OpenedModel {
-    let files = host.files().into_iter();
-    let folder =
-        files.fold(MemoryFolder::new("its quantised model"), |folder, (name, bytes)| folder.with(&name, bytes));
-    pollster::block_on(open_model(&folder, None)).unwrap()
-}
-
-/// Root of the mean square of a difference, as a part of what it is a difference of.
-fn apart(expected: &[f32], found: &[f32]) -> f64 {
-    assert_eq!(expected.len(), found.len());
-    let square = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
-    let difference = square(&mut expected.iter().zip(found).map(|(expected, found)| expected - found));
-    (difference / square(&mut expected.iter().copied())).sqrt()
 }
 
 #[test]
@@ -139,7 +137,7 @@ fn a_model_that_is_rotated_and_nothing_more_answers_the_same() {
         let opened = opened(is_tied);
         let host = MemoryHost::new(usize::MAX);
         let mut options = options(2);
-        options.recipe = Recipe { format: "plain".into(), table_format: "plain".into(), rules: Vec::new() };
+        options.recipe = Recipe { format: "plain".into(), table_format: "plain".into(), rules: Vec::new(), tune: None };
         run(&opened, &options, &host).unwrap();
         assert_eq!(config(&host)["quantization_config"]["rotation"]["residual"], true);
         let read = |opened: &OpenedModel| {
@@ -149,7 +147,7 @@ fn a_model_that_is_rotated_and_nothing_more_answers_the_same() {
         };
         let written = written(&host);
         assert_ne!(read(&opened), read(&written), "its weights are others");
-        let found = apart(&logits(&opened), &logits(&written));
+        let found = apart(&logits(&opened, &texts()[0]), &logits(&written, &texts()[0]));
         // F32, whose sums come in another order.
         assert!(found < 1e-5, "tied: {is_tied}: {found}");
     }
@@ -159,13 +157,13 @@ fn a_model_that_is_rotated_and_nothing_more_answers_the_same() {
 fn the_engine_reads_what_is_written_and_more_bits_bring_it_nearer() {
     for is_tied in [true, false] {
         let opened = opened(is_tied);
-        let expected = logits(&opened);
+        let expected = logits(&opened, &texts()[0]);
         let of = |bits: u32, table_format: &str| {
             let host = MemoryHost::new(usize::MAX);
             let mut options = options(bits);
             options.recipe.table_format = table_format.into();
             run(&opened, &options, &host).unwrap();
-            apart(&expected, &logits(&written(&host)))
+            apart(&expected, &logits(&written(&host), &texts()[0]))
         };
         let found = [2, 4, 6].map(|bits| of(bits, "plain"));
         assert!(found[0] < 0.6 && found[1] < 0.6 * found[0] && found[2] < 0.6 * found[1], "{is_tied}: {found:?}");

@@ -141,6 +141,35 @@ describe('models of a person’s own, in the page', () => {
     await page.picture('models');
   });
 
+  test('what it could be made into is shown, with losses of another model named so', async () => {
+    const advice = page.find('recipe-advice');
+    // Nobody knows how much memory a browser has left, until the person says it.
+    assert.match(await advice.textContent(), /say how much the model may take/);
+    assert.equal(await advice.getAttribute('data-recommended'), '');
+    assert.match(await page.find('recipe-note').textContent(), /those of hearth-tiny, not of this model/);
+    const recommended = async (gib, name) => {
+      await page.find('recipe-memory').fill(gib);
+      await page.find('recipe-memory').press('Enter');
+      await page.tab.locator(`${byId('recipe-advice')}[data-recommended="${name}"]`).waitFor();
+    };
+    await recommended('1', 'as it is');
+    assert.equal(await page.find('recipe-command').count(), 0);
+    await recommended('0.03', '6 bits');
+    const command = () => page.find('recipe-command').textContent();
+    assert.match(await command(), /^hearth quantize \S.* --bits 6 --calibrate TEXT\.txt -o '?My model \(1\)-6bit'?$/);
+    // With the keyboard alone.
+    await page.tab.locator(`${byId('recipe-option')}[data-recipe="3.5 bits"]`).focus();
+    await page.tab.keyboard.press('Enter');
+    assert.match(await command(), /--target-bpw 3\.5/);
+    assert.ok((await page.find('frontier-chart').locator('circle').count()) >= 4);
+    assert.deepEqual(await page.barriers(), []);
+    await page.find('recipes').scrollIntoViewIfNeeded();
+    await page.picture('models-recipes');
+    await page.find('recipe-memory').fill('');
+    await page.find('recipe-memory').blur();
+    await page.tab.locator(`${byId('recipe-advice')}[data-recommended=""]`).waitFor();
+  });
+
   test('a shorter context needs less', async () => {
     const needed = async () => Number.parseFloat(await page.find('model-total').textContent());
     const before = await needed();

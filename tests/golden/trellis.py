@@ -62,4 +62,5 @@ def main():
     save_file(tensors, Path(__file__).with_name("trellis.safetensors"))
 
 
-main()
+if __name__ == "__main__":
+    main()

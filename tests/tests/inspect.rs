@@ -27,7 +27,13 @@ const GGUF: &str = "tests/fixtures/tiny-llama-q8_0.gguf";
 const GGUF_NAME: &str = "tiny-llama-q8_0.gguf";
 
 fn inspect_with(host: &Host, model: &str, context_tokens: Option<u32>) -> Event {
-    let request = InspectRequest { model: model.into(), context_tokens, tensors: true, kv_cache: KvFormat::Int8 };
+    let request = InspectRequest {
+        model: model.into(),
+        context_tokens,
+        tensors: true,
+        kv_cache: KvFormat::Int8,
+        memory_bytes: None,
+    };
     last(host.ask(Request::Inspect(request)))
 }
 

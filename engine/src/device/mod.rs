@@ -6,7 +6,7 @@ pub mod gpu;
 mod measure;
 
 pub use cpu::{CpuDevice, Crew, Serial, SimdLevel, Workers};
-pub use gpu::{AttentionKind, CoopTile, GpuDevice, GpuFetch, GpuOptions, MatmulKind, PageAdapter};
+pub use gpu::{AttentionKind, CoopTile, GpuDevice, GpuFetch, GpuOptions, MatmulKind, PageAdapter, TileEncoder};
 pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;

@@ -155,15 +155,25 @@ impl Catalog {
     /// Bits that a weight of the linear layers takes: of all matrices but tables of embeddings and the head. 0 if there
     /// are none.
     pub fn linear_bits_per_weight(&self) -> f64 {
-        // A layer's own output, which ends as the head does, has its layer's name in front.
-        let is_table = |name: &str| {
-            TABLES.iter().any(|table| name == *table || name.ends_with(table) && *table != "output.weight")
-        };
-        let linear = self.tensors.values().filter(|tensor| tensor.shape.len() > 1 && !is_table(&tensor.name));
+        let linear = self.tensors.values().filter(|tensor| self.is_linear(tensor));
         let (weights, bytes) = linear.fold((0_u64, 0_u64), |(weights, bytes), tensor| {
             (weights.saturating_add(tensor.elements()), bytes.saturating_add(tensor.len_bytes))
         });
         if weights == 0 { 0.0 } else { bytes as f64 * 8.0 / weights as f64 }
+    }
+
+    /// Whether it is a matrix of a linear layer, and neither a table of embeddings nor the head.
+    pub fn is_linear(&self, tensor: &TensorInfo) -> bool {
+        let name = tensor.name.as_str();
+        // A layer's own output, which ends as the head does, has its layer's name in front.
+        let is_table = |table: &&str| name == *table || name.ends_with(*table) && *table != "output.weight";
+        tensor.shape.len() > 1 && !TABLES.iter().any(is_table)
+    }
+
+    /// Whether our own quantizer made it.
+    pub fn is_quantised(&self) -> bool {
+        let in_strips = |tensor: &TensorInfo| tensor.format.strip_bits().is_some();
+        self.quantization != Quantization::default() || self.tensors.values().any(in_strips)
     }
 
     /// Reads some rows of a tensor as they are stored.

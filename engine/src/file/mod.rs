@@ -12,6 +12,7 @@
 mod catalog;
 mod choose;
 mod embedding;
+mod frontier;
 mod gguf;
 mod open;
 mod quantized;
@@ -21,6 +22,7 @@ mod source;
 pub use catalog::{Catalog, TensorInfo, UnsupportedTensor};
 pub use choose::{choose_gguf, gguf_name};
 pub use embedding::{EmbeddingDocuments, POOLING_FILE};
+pub use frontier::{FRONTIER_FILE, FRONTIER_VERSION, find_frontier};
 pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, PartName, write_gguf};
 pub use open::{Documents, OpenedModel, TEMPLATE_FILES, open_model, survey_model};
 pub use quantized::{QUANT_METHOD, QUANT_VERSION, Quantization};

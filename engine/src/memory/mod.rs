@@ -2,8 +2,10 @@
 //! of a model than its headers, so they stay right whatever the architecture is.
 
 mod encoder;
+mod recipes;
 
 pub use encoder::admit_encoder;
+pub use recipes::Recipes;
 
 use std::collections::{BTreeMap, HashSet};
 

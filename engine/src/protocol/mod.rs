@@ -11,6 +11,7 @@ mod embedding;
 mod event;
 mod model;
 mod probe;
+mod recipe;
 mod request;
 
 pub use bench::*;
@@ -20,6 +21,7 @@ pub use embedding::*;
 pub use event::*;
 pub use model::*;
 pub use probe::*;
+pub use recipe::*;
 pub use request::*;
 
 /// The protocol's version; a client and an engine that differ in it refuse each other.

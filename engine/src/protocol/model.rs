@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, ModelTask};
+use super::{Failure, ModelTask, RecipesReport};
 use crate::tensor::KvFormat;
 
 /// Which model to look at.
@@ -19,6 +19,9 @@ pub struct InspectRequest {
     /// How keys and values would be cached.
     #[cfg_attr(feature = "typescript", ts(as = "Option<KvFormat>"))]
     pub kv_cache: KvFormat,
+    /// Bytes of memory to choose a recipe for. None: what is free.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<u32>"))]
+    pub memory_bytes: Option<u64>,
 }
 
 /// What a model's headers say. Nothing of this needs the weights.
@@ -65,6 +68,8 @@ pub struct ModelReport {
     pub outlooks: Vec<Outlook>,
     /// The most context that fits the CPU's free memory; none if not even a little does, or nobody knows.
     pub context_tokens_max: Option<u32>,
+    /// What quantising it would save and lose.
+    pub recipes: RecipesReport,
     /// Every tensor, if they were asked for.
     pub tensors: Vec<TensorReport>,
 }

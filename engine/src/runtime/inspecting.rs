@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Platform, description, loading, probing};
+use super::{Platform, advising, description, loading, probing};
 use crate::{
     Error, Result,
     error::human_bytes,
@@ -12,7 +12,7 @@ use crate::{
     profile,
     protocol::{
         AdapterReport, DeviceChoice, Failure, FileReport, Fit, FitReport, FormatReport, InspectRequest, Layout,
-        MemoryPlan, ModelReport, ModelTask, Outlook, TensorReport, TokenizerReport,
+        MemoryPlan, ModelReport, ModelTask, Outlook, RecipesReport, TensorReport, TokenizerReport,
     },
     text::{ChatTemplate, Tokenizer},
 };
@@ -27,17 +27,23 @@ pub async fn inspect(platform: &dyn Platform, request: &InspectRequest, freed_by
     let opened = survey_model(&*location.folder, location.file.as_deref()).await?;
     let mut report = describe(location.name, &opened, request.tensors);
     let machine = Machine::look(platform, freed_bytes).await;
+    let mut plan = None;
     match outlooks(&opened, request, &machine) {
         Ok(found) => {
             report.tasks = vec![found.task];
             report.context_tokens = Some(found.context_tokens);
             report.context_tokens_max = found.context_tokens_max;
+            let planned = found.outlooks.iter().find(|outlook| outlook.memory.context_tokens == found.context_tokens);
+            plan = planned.filter(|_| found.can_be_quantised).map(|outlook| outlook.memory);
             report.outlooks = found.outlooks;
         }
         // A wish that cannot be met is the person's to correct; it says nothing about the model.
         Err(error @ Error::InvalidRequest { .. }) => return Err(error),
         Err(error) => report.unsupported = Some(Failure::from(&error)),
     }
+    let memory_bytes = request.memory_bytes.or(Some(machine.available_bytes).filter(|bytes| *bytes > 0));
+    let named = if request.model.is_empty() { &report.model } else { &request.model };
+    report.recipes = advising::recipes(platform, &*location.folder, &opened, named, plan.as_ref(), memory_bytes).await;
     match Tokenizer::from_documents(&opened.documents) {
         Ok(tokenizer) => report.tokenizer.tokens = u32::try_from(tokenizer.vocab_size()).ok(),
         Err(error) => {
@@ -80,6 +86,7 @@ fn describe(model: String, opened: &OpenedModel, with_tensors: bool) -> ModelRep
         context_tokens: None,
         outlooks: Vec::new(),
         context_tokens_max: None,
+        recipes: RecipesReport::default(),
         tensors: if with_tensors { tensors(catalog) } else { Vec::new() },
     }
 }
@@ -223,6 +230,8 @@ impl Machine {
 /// What [`inspect`] finds out about a model that can run.
 struct Found {
     task: ModelTask,
+    /// As far as its architecture goes.
+    can_be_quantised: bool,
     context_tokens: u32,
     context_tokens_max: Option<u32>,
     outlooks: Vec<Outlook>,
@@ -244,7 +253,8 @@ fn outlooks(opened: &OpenedModel, request: &InspectRequest, machine: &Machine) -
             let config = ModelConfig::read(&opened.documents)?;
             let planner = Planner::new(&config, &opened.catalog, false).with_batches(machine.batch_tokens);
             let planner = planner.with_kv_cache(request.kv_cache);
-            plan_lengths(ModelTask::Generate, planner, wanted, machine)
+            let found = plan_lengths(ModelTask::Generate, planner, wanted, machine)?;
+            Ok(Found { can_be_quantised: config.experts.is_none(), ..found })
         }
     }
 }
@@ -269,5 +279,5 @@ fn plan_lengths(task: ModelTask, mut planner: Planner<'_>, wanted: Option<u32>, 
             gpu: machine.gpu(&memory, context_tokens_max),
         });
     }
-    Ok(Found { task, context_tokens, context_tokens_max, outlooks })
+    Ok(Found { task, can_be_quantised: false, context_tokens, context_tokens_max, outlooks })
 }

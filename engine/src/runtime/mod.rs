@@ -1,5 +1,6 @@
 //! What answers the protocol's requests: one model on one device, the same behind every route.
 
+mod advising;
 mod benching;
 mod description;
 mod embedding;

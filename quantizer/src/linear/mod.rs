@@ -8,12 +8,19 @@
 mod cholesky;
 mod feedback;
 mod hessian;
+mod levels;
 mod parallel;
 mod product;
 mod rounding;
 mod scalar;
+mod together;
+
+pub(crate) use parallel::for_pieces;
+pub use product::Strides;
+pub(crate) use product::{columns_of, product_f32, product_f64, rows_of};
 
 pub use feedback::Feedback;
 pub use hessian::Hessian;
+pub use levels::quantize_levels2;
 pub use rounding::{Rounded, Rounding, quantize};
 pub use scalar::quantize_q4_0;

@@ -11,8 +11,9 @@ use super::{
     Feedback, Hessian,
     parallel::for_pieces,
     product::{product_f32, rows_of},
+    together::round_together,
 };
-use crate::trellis::{Scratch, Trellis};
+use crate::trellis::{EncodesTiles, Scratch, Trellis};
 
 /// The first scale of a row, as a part of its root mean square, that leaves a Gaussian source the least error; for 2 to
 /// 6 bits. `cargo run --release -p hearth-quantizer --example gaussian` finds them.
@@ -43,6 +44,8 @@ pub struct Rounding<'a> {
     pub hessian: &'a Hessian,
     /// Of the Hessian.
     pub feedback: &'a Feedback,
+    /// Who encodes many tiles at once, if anybody does.
+    pub encoder: Option<&'a dyn EncodesTiles>,
     /// Whether scales are tried on some strips first.
     pub tries_scales: bool,
     /// Whether to stop.
@@ -65,45 +68,122 @@ pub struct Rounded {
 /// Rounds a matrix (rows, columns); None if it was cancelled. The columns must be a multiple of 16.
 pub fn quantize(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32]) -> Option<Rounded> {
     let columns = rounding.hessian.columns();
+    let scratches = Mutex::new(Vec::<Scratch>::new());
+    let round_strip = |rows: &[f32], factor: f32| {
+        let pooled = scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut scratch = pooled.unwrap_or_default();
+        let strip = round_strip(rounding, rows, factor, &mut scratch);
+        scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+        strip
+    };
+    let encoder = rounding.encoder.filter(|encoder| encoder.knows(rounding.trellis));
+    let together = encoder
+        .map(|encoder| move |weights: &[f32], factor: f32| round_together(workers, rounding, encoder, weights, factor));
+    let together = together.as_ref().map(|together| together as &RoundsAll<'_>);
+    let strips = Strips { columns, round_strip: &round_strip, together, is_cancelled: rounding.is_cancelled };
     let first = FIRST_SCALES[rounding.trellis.bits() as usize - 2];
-    let factor = if rounding.tries_scales { best_factor(workers, rounding, weights, first)? } else { first };
-    let (stored, decoded, errors) = round(workers, rounding, weights, columns, factor)?;
-    let [error, whole] = [0, 1].map(|at| errors.iter().map(|error| error[at]).sum::<f64>());
-    Some(Rounded { stored, decoded, error: if whole > 0.0 { error / whole } else { 0.0 }, whole })
+    let factor = match rounding.tries_scales {
+        // From where a few of the weights that lie farthest are reached: between there and a Gaussian's own scale it may
+        // get worse before it gets better.
+        true => strips.best_factor(workers, weights, first * reach(&strips.sample(weights), columns))?,
+        false => first,
+    };
+    strips.rounded(workers, weights, factor)
 }
 
-/// The factor of the rows' root mean squares that leaves the least error on some strips.
-fn best_factor(workers: &dyn Workers, rounding: &Rounding<'_>, weights: &[f32], first: f32) -> Option<f32> {
-    let columns = rounding.hessian.columns();
-    let strips: Vec<&[f32]> = weights.chunks(STRIP_ROWS * columns).collect();
-    let step = strips.len().div_ceil(TRIED_STRIPS).max(1);
-    let sample: Vec<f32> = strips.into_iter().step_by(step).flatten().copied().collect();
-    let first = first * reach(&sample, columns);
-    let error_of = |factor: f32| -> Option<f64> {
-        let (_, _, errors) = round(workers, rounding, &sample, columns, factor)?;
-        // Each strip counts the same, however long its rows are.
-        Some(errors.iter().map(|[error, of]| if *of > 0.0 { error / of } else { 0.0 }).sum())
-    };
-    let mut best = (error_of(first)?, first);
-    for ratio in [TRIED_RATIO, 1.0 / TRIED_RATIO] {
-        let before = best.1;
-        for step in 1..=TRIED_STEPS {
-            let factor = first * ratio.powi(step);
-            let error = error_of(factor)?;
-            if error >= best.0 {
+/// Rounds all strips at once, with a factor of their scales.
+type RoundsAll<'a> = dyn Fn(&[f32], f32) -> Vec<Strip> + Sync + 'a;
+
+/// How the strips of a matrix are rounded, whatever their tiles hold.
+pub(super) struct Strips<'a> {
+    pub columns: usize,
+    /// 16 rows, or fewer at the matrix's end, and a factor of their scales.
+    pub round_strip: &'a (dyn Fn(&[f32], f32) -> Strip + Sync),
+    /// Who does it for all of them at once, if anybody does.
+    pub together: Option<&'a RoundsAll<'a>>,
+    pub is_cancelled: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Strips<'_> {
+    /// The matrix with scales times a factor.
+    pub fn rounded(&self, workers: &dyn Workers, weights: &[f32], factor: f32) -> Option<Rounded> {
+        let (stored, decoded, errors) = self.round(workers, weights, factor)?;
+        let [error, whole] = [0, 1].map(|at| errors.iter().map(|error| error[at]).sum::<f64>());
+        Some(Rounded { stored, decoded, error: if whole > 0.0 { error / whole } else { 0.0 }, whole })
+    }
+
+    /// Some strips of a matrix.
+    fn sample(&self, weights: &[f32]) -> Vec<f32> {
+        let strips: Vec<&[f32]> = weights.chunks(STRIP_ROWS * self.columns).collect();
+        let step = strips.len().div_ceil(TRIED_STRIPS).max(1);
+        strips.into_iter().step_by(step).flatten().copied().collect()
+    }
+
+    /// The factor of the scales that leaves the least error on some strips, from the first one on.
+    pub fn best_factor(&self, workers: &dyn Workers, weights: &[f32], first: f32) -> Option<f32> {
+        let sample = self.sample(weights);
+        let error_of = |factor: f32| -> Option<f64> {
+            let (_, _, errors) = self.round(workers, &sample, factor)?;
+            // Each strip counts the same, however long its rows are.
+            Some(errors.iter().map(|[error, of]| if *of > 0.0 { error / of } else { 0.0 }).sum())
+        };
+        let mut best = (error_of(first)?, first);
+        for ratio in [TRIED_RATIO, 1.0 / TRIED_RATIO] {
+            let before = best.1;
+            for step in 1..=TRIED_STEPS {
+                let factor = first * ratio.powi(step);
+                let error = error_of(factor)?;
+                if error >= best.0 {
+                    break;
+                }
+                best = (error, factor);
+            }
+            if best.1 != before {
                 break;
             }
-            best = (error, factor);
         }
-        if best.1 != before {
-            break;
-        }
+        Some(best.1)
     }
-    Some(best.1)
+
+    /// Each strip for itself.
+    fn round_apart(&self, workers: &dyn Workers, weights: &[f32], factor: f32) -> Vec<Strip> {
+        let mut strips: Vec<Strip> = Vec::new();
+        strips.resize_with(weights.len().div_ceil(STRIP_ROWS * self.columns), Strip::default);
+        for_pieces(workers, &mut strips, 1, &|at, out| {
+            if (self.is_cancelled)() {
+                return;
+            }
+            let first = at * STRIP_ROWS * self.columns;
+            let rows = &weights[first..weights.len().min(first + STRIP_ROWS * self.columns)];
+            if let Some(out) = out.first_mut() {
+                *out = (self.round_strip)(rows, factor);
+            }
+        });
+        strips
+    }
+
+    /// Rounds strips side by side.
+    #[allow(clippy::type_complexity, reason = "three lists of one length each")]
+    fn round(&self, workers: &dyn Workers, weights: &[f32], factor: f32) -> Option<(Vec<u8>, Vec<f32>, Vec<[f64; 2]>)> {
+        let strips = match self.together {
+            Some(together) => together(weights, factor),
+            None => self.round_apart(workers, weights, factor),
+        };
+        if (self.is_cancelled)() {
+            return None;
+        }
+        let (mut stored, mut decoded, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        for strip in strips {
+            stored.extend(strip.stored);
+            decoded.extend(strip.decoded);
+            errors.push(strip.error);
+        }
+        decoded.truncate(weights.len());
+        Some((stored, decoded, errors))
+    }
 }
 
-/// How much farther than a Gaussian source's a few of the weights lie, at least 1: from there it is tried. Between there
-/// and a Gaussian's own scale it may get worse before it gets better.
+/// How much farther than a Gaussian source's a few of the weights lie, at least 1.
 fn reach(sample: &[f32], columns: usize) -> f32 {
     let mut lengths: Vec<f32> = Vec::with_capacity(sample.len());
     for row in sample.chunks_exact(columns) {
@@ -118,83 +198,79 @@ fn reach(sample: &[f32], columns: usize) -> f32 {
     (*far / GAUSSIAN_FAR).clamp(1.0, FAR_MOST)
 }
 
-/// A strip on its way.
+/// A strip that is rounded.
 #[derive(Default)]
-struct Strip {
+pub(super) struct Strip {
     stored: Vec<u8>,
     decoded: Vec<f32>,
     /// Its error and what it is a part of.
     error: [f64; 2],
 }
 
-/// Rounds strips side by side.
-#[allow(clippy::type_complexity, reason = "three lists of one length each")]
-fn round(
-    workers: &dyn Workers,
-    rounding: &Rounding<'_>,
-    weights: &[f32],
-    columns: usize,
-    factor: f32,
-) -> Option<(Vec<u8>, Vec<f32>, Vec<[f64; 2]>)> {
-    let scratches = Mutex::new(Vec::<Scratch>::new());
-    let mut strips: Vec<Strip> = Vec::new();
-    strips.resize_with(weights.len().div_ceil(STRIP_ROWS * columns), Strip::default);
-    for_pieces(workers, &mut strips, 1, &|at, out| {
-        if (rounding.is_cancelled)() {
-            return;
-        }
-        let pooled = scratches.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = pooled.unwrap_or_default();
-        let first = at * STRIP_ROWS * columns;
-        let rows = &weights[first..weights.len().min(first + STRIP_ROWS * columns)];
-        if let Some(out) = out.first_mut() {
-            *out = round_strip(rounding, rows, columns, factor, &mut scratch);
-        }
-        scratches.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-    });
-    if (rounding.is_cancelled)() {
-        return None;
+/// A strip, its tiles one after the other.
+fn round_strip(rounding: &Rounding<'_>, rows: &[f32], factor: f32, scratch: &mut Scratch) -> Strip {
+    let mut begun = Begun::new(rows, rounding, factor);
+    let mut ring = vec![0; tile_bytes(rounding.trellis.bits())];
+    for block in (0..rounding.hessian.columns() / TILE_COLUMNS).rev() {
+        rounding.trellis.encode_targets(&begun.targets(rounding, block), scratch, &mut ring);
+        begun.take(rounding, block, &ring);
     }
-    let (mut stored, mut decoded, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for strip in strips {
-        stored.extend(strip.stored);
-        decoded.extend(strip.decoded);
-        errors.push(strip.error);
-    }
-    decoded.truncate(weights.len());
-    Some((stored, decoded, errors))
+    begun.finish(rounding)
 }
 
-/// LDLQ on 16 rows, or on fewer at a matrix's end.
-fn round_strip(rounding: &Rounding<'_>, rows: &[f32], columns: usize, factor: f32, scratch: &mut Scratch) -> Strip {
-    let (trellis, bits) = (rounding.trellis, rounding.trellis.bits());
-    let mut weights = rows.to_vec();
-    weights.resize(STRIP_ROWS * columns, 0.0);
-    let scales: [f32; STRIP_ROWS] =
-        std::array::from_fn(|row| first_scale(&weights[row * columns..][..columns], factor));
-    let unit = trellis.code().codebook.unit();
-    let mut stored = vec![0; strip_bytes(bits, columns)];
-    // (columns, rows), as a tile has them.
-    let mut errors = vec![0.0f32; columns * STRIP_ROWS];
-    let mut numbers = vec![0.0f32; STRIP_ROWS * columns];
-    for block in (0..columns / TILE_COLUMNS).rev() {
-        let feedback = rounding.feedback.of(block, &errors);
-        let mut targets = [0.0; TILE_WEIGHTS];
-        for (at, target) in targets.iter_mut().enumerate() {
-            let (column, row) = (at / STRIP_ROWS, at % STRIP_ROWS);
-            let wanted = weights[row * columns + block * TILE_COLUMNS + column] + feedback[column][row];
-            *target = if scales[row] == 0.0 { 0.0 } else { wanted / scales[row] };
-        }
-        let ring = &mut stored[SCALES_BYTES + block * tile_bytes(bits)..][..tile_bytes(bits)];
-        trellis.encode(&targets, scratch, ring);
-        for (at, number) in decode_tile(bits, trellis.code(), ring).into_iter().enumerate() {
-            let (column, row) = (block * TILE_COLUMNS + at / STRIP_ROWS, at % STRIP_ROWS);
-            let number = f32::from(number) * unit;
-            numbers[row * columns + column] = number;
-            errors[column * STRIP_ROWS + row] = weights[row * columns + column] - scales[row] * number;
+/// A strip on its way, from its last block of columns to its first: LDLQ on 16 rows, or on fewer at a matrix's end.
+pub(super) struct Begun {
+    columns: usize,
+    weights: Vec<f32>,
+    scales: [f32; STRIP_ROWS],
+    stored: Vec<u8>,
+    /// (columns, rows), as a tile has them.
+    errors: Vec<f32>,
+    numbers: Vec<f32>,
+}
+
+impl Begun {
+    /// With scales of so many times the rows' root mean squares.
+    pub fn new(rows: &[f32], rounding: &Rounding<'_>, factor: f32) -> Self {
+        let columns = rounding.hessian.columns();
+        let mut weights = rows.to_vec();
+        weights.resize(STRIP_ROWS * columns, 0.0);
+        Self {
+            columns,
+            scales: std::array::from_fn(|row| first_scale(&weights[row * columns..][..columns], factor)),
+            stored: vec![0; strip_bytes(rounding.trellis.bits(), columns)],
+            errors: vec![0.0; columns * STRIP_ROWS],
+            numbers: vec![0.0; STRIP_ROWS * columns],
+            weights,
         }
     }
-    finish(rounding.hessian, &weights, numbers, scales, stored)
+
+    /// What a block of columns should be, now that all behind it is rounded.
+    pub fn targets(&self, rounding: &Rounding<'_>, block: usize) -> [u16; TILE_WEIGHTS] {
+        let feedback = rounding.feedback.of(block, &self.errors);
+        rounding.trellis.targets(&std::array::from_fn(|at| {
+            let (column, row) = (at / STRIP_ROWS, at % STRIP_ROWS);
+            let wanted = self.weights[row * self.columns + block * TILE_COLUMNS + column] + feedback[column][row];
+            if self.scales[row] == 0.0 { 0.0 } else { wanted / self.scales[row] }
+        }))
+    }
+
+    /// Keeps a block's ring, and what it is off by.
+    pub fn take(&mut self, rounding: &Rounding<'_>, block: usize, ring: &[u8]) {
+        let (columns, bits, code) = (self.columns, rounding.trellis.bits(), rounding.trellis.code());
+        self.stored[SCALES_BYTES + block * tile_bytes(bits)..][..tile_bytes(bits)].copy_from_slice(ring);
+        for (at, number) in decode_tile(bits, code, ring).into_iter().enumerate() {
+            let (column, row) = (block * TILE_COLUMNS + at / STRIP_ROWS, at % STRIP_ROWS);
+            let number = f32::from(number) * code.codebook.unit();
+            self.numbers[row * columns + column] = number;
+            self.errors[column * STRIP_ROWS + row] = self.weights[row * columns + column] - self.scales[row] * number;
+        }
+    }
+
+    /// Fits the scales to what the rows have become.
+    pub fn finish(self, rounding: &Rounding<'_>) -> Strip {
+        finish(rounding.hessian, &self.weights, self.numbers, self.scales, self.stored)
+    }
 }
 
 /// The scale that a row begins with, as F16 holds it.
@@ -209,7 +285,7 @@ pub(super) fn to_f16(scale: f32) -> f32 {
 }
 
 /// Fits the scales to what the rows have become, `s = w H q / q H q`, and writes them.
-fn finish(
+pub(super) fn finish(
     hessian: &Hessian,
     weights: &[f32],
     mut numbers: Vec<f32>,

@@ -1,13 +1,16 @@
 //! A whole model, layer by layer.
 
-mod calibration;
+pub(crate) mod calibration;
 mod folding;
 mod layer;
 mod part;
 mod pipeline;
+mod report;
 mod shards;
 mod survey;
 mod tables;
+mod tuning;
 
-pub use pipeline::{Report, TensorReport, quantize_model};
+pub use pipeline::quantize_model;
+pub use report::{Report, TensorReport, Tuned};
 pub use survey::allocate_bits;

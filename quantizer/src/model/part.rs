@@ -5,17 +5,14 @@ use std::collections::BTreeMap;
 use hearth_engine::{
     Error, Result,
     file::TensorInfo,
-    quant::{decode_row, trellis::decode_rows},
+    quant::{decode_row, strips::decode_rows},
     tensor::Format,
 };
 use safetensors::Dtype;
 
-use super::{
-    pipeline::{Job, TensorReport},
-    shards::Stored,
-};
+use super::{pipeline::Job, report::TensorReport, shards::Stored};
 use crate::{
-    linear::{Feedback, Hessian, Rounded, Rounding, quantize, quantize_q4_0},
+    linear::{Feedback, Hessian, Rounded, Rounding, quantize, quantize_levels2, quantize_q4_0},
     trellis::Trellis,
 };
 
@@ -51,8 +48,13 @@ impl Job<'_> {
                 let trellis = Trellis::new(bits, self.options.code)?;
                 let tries_scales = self.options.tries_scales;
                 let is_cancelled = &is_cancelled;
-                let rounding = Rounding { trellis: &trellis, hessian, feedback, tries_scales, is_cancelled };
+                let encoder = host.encoder();
+                let rounding = Rounding { trellis: &trellis, hessian, feedback, encoder, tries_scales, is_cancelled };
                 quantize(host.workers(), &rounding, values)
+            }
+            None if format == Format::Levels2 => {
+                let tries_scales = self.options.tries_scales;
+                quantize_levels2(host.workers(), hessian, feedback, tries_scales, &is_cancelled, values)
             }
             None => quantize_q4_0(host.workers(), hessian, feedback, &is_cancelled, values),
         };
@@ -61,8 +63,8 @@ impl Job<'_> {
 
     /// The first rows of a matrix that was rounded, as many as `out` holds.
     pub(super) fn decode(&self, format: Format, stored: &[u8], columns: usize, out: &mut [f32]) {
-        match format.trellis_bits() {
-            Some(bits) => decode_rows(bits, self.options.code, stored, columns, out),
+        match format.strip_bits() {
+            Some(_) => decode_rows(format, self.options.code, stored, columns, out),
             None => decode_row(format, stored, out),
         }
     }
@@ -76,7 +78,7 @@ pub fn multiply(matrix: &mut [f32], gains: Option<&[f32]>) {
     }
 }
 
-/// A matrix that is not rounded to a trellis, in the type that it had.
+/// A matrix that is not rounded, in the type that it had.
 pub fn encode_plain(tensor: &TensorInfo, values: &[f32]) -> Result<Vec<u8>> {
     Ok(match Stored::plain(tensor, Vec::new())?.dtype {
         Dtype::F16 => values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect(),

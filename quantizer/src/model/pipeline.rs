@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use hearth_engine::{
     Error, Result,
     device::Device,
-    file::{Documents, OpenedModel, Quantization, TensorInfo},
+    file::{Documents, OpenedModel, TensorInfo},
     model::{ModelConfig, Naming, Role},
     tensor::Format,
 };
@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 use super::{
     calibration::Layers,
     folding::Folding,
+    report::{Report, TensorReport, Tuned},
     shards::{self, Stored},
 };
 use crate::options::{Host, Options, Progress};
@@ -26,42 +27,15 @@ use crate::options::{Host, Options, Progress};
 /// What a run leaves behind while it is not done.
 const JOURNAL: &str = "quantize.journal.json";
 
-/// What became of a tensor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TensorReport {
-    /// Its name.
-    pub tensor: String,
-    /// Its format's name.
-    pub format: String,
-    /// Rows and columns.
-    pub shape: [usize; 2],
-    /// Whether it is the table of embeddings or the head.
-    pub is_table: bool,
-    /// Bytes in the file.
-    pub bytes: u64,
-    /// Mean square of what its outputs are off by, as a part of their own.
-    pub error: f64,
-}
-
-/// What became of a model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
-    /// Of each quantised tensor.
-    pub tensors: Vec<TensorReport>,
-    /// Bits a weight of the quantised matrices, without tables.
-    pub linear_bits: f64,
-    /// Bits a weight of all there is.
-    pub model_bits: f64,
-    /// Bytes of all tensors.
-    pub bytes: u64,
-}
-
 /// How the run stands.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct Journal {
     fingerprint: String,
     /// Of the finished parts.
     parts: BTreeMap<usize, Vec<TensorReport>>,
+    /// What tuning did, when it is done with.
+    #[serde(default)]
+    tuning: Option<Tuned>,
 }
 
 /// A run.
@@ -92,11 +66,14 @@ pub async fn quantize_model(
     let mut job = Job::new(opened, options, texts, host)?;
     let tokens: usize = texts.iter().map(Vec::len).sum();
     job.tell(&format!("reading {tokens} tokens"), 0);
-    let mut streams = job.embeddings(device).await?;
-    for layer in 0..job.layers.count() {
-        job.layer(device, layer, &mut streams).await?;
+    if !job.take_whole()? {
+        let mut streams = job.embeddings(device).await?;
+        for layer in 0..job.layers.count() {
+            job.layer(device, layer, &mut streams).await?;
+        }
+        job.rest(&streams).await?;
     }
-    job.rest(&streams).await?;
+    job.tune(device).await?;
     job.finish()
 }
 
@@ -107,9 +84,7 @@ impl<'a> Job<'a> {
             return Err(Error::invalid("the model", reason));
         };
         let config = ModelConfig::read(&opened.documents)?;
-        if opened.catalog.quantization != Quantization::default()
-            || opened.catalog.tensors.values().any(|tensor| tensor.format.trellis_bits().is_some())
-        {
+        if opened.catalog.is_quantised() {
             return Err(Error::invalid("the model", "is quantised already; give the one that it was made of"));
         }
         if config.naming != Naming::HuggingFace || config.experts.is_some() {
@@ -139,12 +114,15 @@ impl<'a> Job<'a> {
                 }
                 journal
             }
-            None => Journal { fingerprint, parts: BTreeMap::new() },
+            None => Journal { fingerprint, ..Journal::default() },
         };
         let total = opened.catalog.parameters();
         let progress = Progress { stage: String::new(), done: 0, total };
         let (bytes, files) = (0, BTreeMap::new());
-        Ok(Self { opened, options, host, layers, folding, texts, progress, journal, bytes, files, config_text })
+        let mut job =
+            Self { opened, options, host, layers, folding, texts, progress, journal, bytes, files, config_text };
+        job.progress.total += job.tuning_total();
+        Ok(job)
     }
 
     pub fn config(&self) -> &ModelConfig {
@@ -188,8 +166,23 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn parts(&self) -> usize {
+    pub fn parts(&self) -> usize {
         self.layers.count() + 2
+    }
+
+    /// Whether all parts were finished by an earlier run, which are noted then: no layer need be run again.
+    fn take_whole(&mut self) -> Result<bool> {
+        if self.journal.parts.len() < self.parts() {
+            return Ok(false);
+        }
+        for part in 0..self.parts() {
+            if self.kept(part)?.is_none() {
+                self.forget_sizes();
+                return Ok(false);
+            }
+        }
+        self.tell("layers, as they were kept", self.opened.catalog.parameters());
+        Ok(true)
     }
 
     /// A part that an earlier run finished.
@@ -210,13 +203,34 @@ impl<'a> Job<'a> {
         let name = shards::name(part, self.parts());
         self.host.keep(&name, &shards::to_bytes(tensors)?)?;
         self.journal.parts.insert(part, reports);
-        let journal = serde_json::to_vec(&self.journal).map_err(|error| Error::malformed(JOURNAL, error))?;
-        self.host.keep(JOURNAL, &journal)?;
+        self.keep_journal()?;
         self.note(&name, tensors);
         Ok(())
     }
 
-    fn note(&mut self, file: &str, tensors: &BTreeMap<String, Stored>) {
+    fn keep_journal(&self) -> Result<()> {
+        let journal = serde_json::to_vec(&self.journal).map_err(|error| Error::malformed(JOURNAL, error))?;
+        self.host.keep(JOURNAL, &journal)
+    }
+
+    /// What tuning did, when it is done with.
+    pub fn tuned(&self) -> Option<&Tuned> {
+        self.journal.tuning.as_ref()
+    }
+
+    /// Notes that tuning is done with.
+    pub fn set_tuned(&mut self, tuned: Tuned) -> Result<()> {
+        self.journal.tuning = Some(tuned);
+        self.keep_journal()
+    }
+
+    /// Forgets which tensors were noted.
+    pub fn forget_sizes(&mut self) {
+        self.bytes = 0;
+        self.files.clear();
+    }
+
+    pub fn note(&mut self, file: &str, tensors: &BTreeMap<String, Stored>) {
         for (name, stored) in tensors {
             self.bytes += stored.bytes.len() as u64;
             self.files.insert(name.clone(), file.to_owned());
@@ -231,24 +245,34 @@ impl<'a> Job<'a> {
     /// Writes the documents, the configuration last: with it the folder is a model.
     fn finish(mut self) -> Result<Report> {
         self.tell("writing the configuration", 0);
-        let index = serde_json::json!({
-            "metadata": { "total_size": self.bytes },
-            "weight_map": self.files,
-        });
-        self.keep_json("model.safetensors.index.json", &index)?;
-        self.documents()?;
-        let mut config: serde_json::Value =
-            serde_json::from_str(self.config_text).map_err(|error| Error::malformed("config.json", error))?;
-        config["quantization_config"] = self.quantization_config();
-        self.keep_json("config.json", &config)?;
+        self.keep_json("model.safetensors.index.json", &self.index())?;
+        for (name, bytes) in self.texts_beside() {
+            self.host.keep(name, bytes)?;
+        }
+        self.keep_json("config.json", &self.config_json()?)?;
+        self.forget_tuning()?;
         self.host.forget(JOURNAL)?;
+        let tuning = self.journal.tuning.take();
         let tensors: Vec<TensorReport> = std::mem::take(&mut self.journal.parts).into_values().flatten().collect();
         let linear = tensors.iter().filter(|tensor| !tensor.is_table);
         let (bits, weights) = linear.fold((0, 0), |(bits, weights), tensor| {
             (bits + 8 * tensor.bytes, weights + (tensor.shape[0] * tensor.shape[1]) as u64)
         });
         let model_bits = 8.0 * self.bytes as f64 / self.opened.catalog.parameters() as f64;
-        Ok(Report { linear_bits: bits as f64 / weights.max(1) as f64, model_bits, bytes: self.bytes, tensors })
+        Ok(Report { linear_bits: bits as f64 / weights.max(1) as f64, model_bits, bytes: self.bytes, tensors, tuning })
+    }
+
+    /// Which file holds which tensor.
+    pub fn index(&self) -> serde_json::Value {
+        serde_json::json!({ "metadata": { "total_size": self.bytes }, "weight_map": self.files })
+    }
+
+    /// The model's configuration, with what was done to it.
+    pub fn config_json(&self) -> Result<serde_json::Value> {
+        let mut config: serde_json::Value =
+            serde_json::from_str(self.config_text).map_err(|error| Error::malformed("config.json", error))?;
+        config["quantization_config"] = self.quantization_config();
+        Ok(config)
     }
 
     fn quantization_config(&self) -> serde_json::Value {
@@ -274,7 +298,8 @@ impl<'a> Job<'a> {
         })
     }
 
-    fn documents(&self) -> Result<()> {
+    /// The documents that a quantised model has in common with what it was made of.
+    pub fn texts_beside(&self) -> Vec<(&'static str, &'a [u8])> {
         let Documents::HuggingFace {
             tokenizer,
             tokenizer_model,
@@ -285,7 +310,7 @@ impl<'a> Job<'a> {
             ..
         } = &self.opened.documents
         else {
-            return Ok(());
+            return Vec::new();
         };
         let texts = [
             ("tokenizer.json", tokenizer),
@@ -294,12 +319,8 @@ impl<'a> Job<'a> {
             ("special_tokens_map.json", special_tokens_map),
             ("chat_template.jinja", chat_template),
         ];
-        for (name, text) in texts {
-            if let Some(text) = text {
-                self.host.keep(name, text.as_bytes())?;
-            }
-        }
-        tokenizer_model.as_ref().map_or(Ok(()), |bytes| self.host.keep("tokenizer.model", bytes))
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?.as_bytes())));
+        texts.chain(tokenizer_model.as_ref().map(|bytes| ("tokenizer.model", bytes.as_slice()))).collect()
     }
 
     fn keep_json(&self, name: &str, value: &serde_json::Value) -> Result<()> {
@@ -325,8 +346,8 @@ fn fingerprint(opened: &OpenedModel, config: &str, options: &Options, texts: &[V
     }
     let recipe = serde_json::to_string(&options.recipe).map_err(|error| Error::malformed("the recipe", error))?;
     hash.update(recipe);
-    let Options { code, rotates, seed, damping, tries_scales, .. } = options;
-    hash.update(format!("{code:?} {rotates} {seed} {damping} {tries_scales}"));
+    let Options { code, rotates, seed, damping, tries_scales, tuning, .. } = options;
+    hash.update(format!("{code:?} {rotates} {seed} {damping} {tries_scales} {tuning:?}"));
     for text in texts {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(bytemuck::cast_slice::<u32, u8>(text));

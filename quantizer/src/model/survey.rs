@@ -208,8 +208,9 @@ impl Survey<'_> {
             let trellis = Trellis::new(bits, Code::new(Codebook::default(), WINDOW_BITS)?)?;
             let host = self.host;
             let is_cancelled = || host.is_cancelled();
+            let (encoder, is_cancelled) = (host.encoder(), &is_cancelled);
             let rounding =
-                Rounding { trellis: &trellis, hessian, feedback, tries_scales: false, is_cancelled: &is_cancelled };
+                Rounding { trellis: &trellis, hessian, feedback, encoder, tries_scales: false, is_cancelled };
             let rounded = quantize(host.workers(), &rounding, &sample).ok_or(Error::Cancelled)?;
             (*error, whole) = (rounded.error, rounded.whole);
         }

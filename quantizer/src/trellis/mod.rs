@@ -43,6 +43,15 @@ pub struct Trellis {
     step: fn(Step<'_>) -> u16,
 }
 
+/// Somebody who finds the rings of many tiles at once, the same bytes as [`Trellis::encode_targets`] does.
+pub trait EncodesTiles: Sync {
+    /// Whether it can, for such a code.
+    fn knows(&self, trellis: &Trellis) -> bool;
+    /// The rings for tiles of 256 targets each, one behind the other. None where it cannot, or can no longer; then they
+    /// are found here.
+    fn encode(&self, trellis: &Trellis, targets: &[u16]) -> Option<Vec<u8>>;
+}
+
 /// What an encoder writes on while it works; one for each thread.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
@@ -85,11 +94,30 @@ impl Trellis {
         self.code
     }
 
+    /// What each window stands for, as [`level`] counts.
+    pub fn levels(&self) -> &[u16] {
+        &self.levels
+    }
+
+    /// Weights on each side of the seam that are encoded to find its bits.
+    pub fn seam_weights(&self) -> usize {
+        self.seam_weights
+    }
+
+    /// Numbers with their rows' scales taken away as the encoder counts, none so far away that all windows cost the same.
+    pub fn targets(&self, numbers: &[f32; TILE_WEIGHTS]) -> [u16; TILE_WEIGHTS] {
+        numbers.map(|number| level(number).clamp(self.reach.0, self.reach.1))
+    }
+
     /// The ring for 256 numbers with their rows' scales taken away, in the order of the tile.
     pub fn encode(&self, numbers: &[f32; TILE_WEIGHTS], scratch: &mut Scratch, ring: &mut [u8]) {
-        let targets = numbers.map(|number| level(number).clamp(self.reach.0, self.reach.1));
-        let shared = self.seam(&targets, scratch);
-        let windows = self.between(&targets, shared, scratch);
+        self.encode_targets(&self.targets(numbers), scratch, ring);
+    }
+
+    /// The ring for 256 [targets](Self::targets).
+    pub fn encode_targets(&self, targets: &[u16; TILE_WEIGHTS], scratch: &mut Scratch, ring: &mut [u8]) {
+        let shared = self.seam(targets, scratch);
+        let windows = self.between(targets, shared, scratch);
         self.write(&windows, ring);
     }
 

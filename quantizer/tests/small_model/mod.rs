@@ -11,6 +11,7 @@ use std::{
 
 use hearth_engine::{
     Result,
+    decode::{Session, SessionOptions},
     device::{CpuDevice, Device, Serial, SimdLevel, Workers},
     file::{MemoryFolder, OpenedModel, open_model},
     quant::trellis::{Code, Codebook},
@@ -25,24 +26,66 @@ const CONFIG: &str = r#"{"model_type": "qwen2", "vocab_size": 48, "hidden_size":
 
 /// A model of random weights, with biases, norms that are not 1 and a few columns that stand out.
 pub fn opened(is_tied: bool) -> OpenedModel {
+    let biases: [(&str, &[usize]); 3] =
+        [("self_attn.q_proj.bias", &[64]), ("self_attn.k_proj.bias", &[32]), ("self_attn.v_proj.bias", &[32])];
+    opened_as(&CONFIG.replace("TIED", &is_tied.to_string()), is_tied, &biases)
+}
+
+/// A model with norms of queries and keys.
+pub fn qwen3() -> OpenedModel {
+    let config = CONFIG.replace("TIED", "false").replace("qwen2", "qwen3");
+    opened_as(&config, false, &[("self_attn.q_norm.weight", &[16]), ("self_attn.k_norm.weight", &[16])])
+}
+
+/// A model with norms on both sides of a branch, a window, caps, gelu and scaled embeddings.
+pub fn gemma2() -> OpenedModel {
+    let more = r#""model_type": "gemma2", "query_pre_attn_scalar": 12, "sliding_window": 8,
+        "attn_logit_softcapping": 3.0, "final_logit_softcapping": 5.0, "hidden_activation": "gelu_pytorch_tanh""#;
+    let config = CONFIG.replace("TIED", "true").replace(r#""model_type": "qwen2""#, more);
+    let norms: [(&str, &[usize]); 2] =
+        [("pre_feedforward_layernorm.weight", &[64]), ("post_feedforward_layernorm.weight", &[64])];
+    opened_as(&config.replace(r#""hidden_act": "silu","#, ""), true, &norms)
+}
+
+/// A model with experts in place of its feed-forward layers.
+pub fn experts() -> OpenedModel {
+    let more = r#""model_type": "qwen3_moe", "num_experts": 2, "num_experts_per_tok": 1,
+        "moe_intermediate_size": 32, "norm_topk_prob": true, "decoder_sparse_step": 1, "mlp_only_layers": []"#;
+    let config = CONFIG.replace("TIED", "false").replace(r#""model_type": "qwen2""#, more);
+    let tensors: [(&str, &[usize]); 9] = [
+        ("self_attn.q_norm.weight", &[16]),
+        ("self_attn.k_norm.weight", &[16]),
+        ("mlp.gate.weight", &[2, 64]),
+        ("mlp.experts.0.gate_proj.weight", &[32, 64]),
+        ("mlp.experts.0.up_proj.weight", &[32, 64]),
+        ("mlp.experts.0.down_proj.weight", &[64, 32]),
+        ("mlp.experts.1.gate_proj.weight", &[32, 64]),
+        ("mlp.experts.1.up_proj.weight", &[32, 64]),
+        ("mlp.experts.1.down_proj.weight", &[64, 32]),
+    ];
+    opened_as(&config, false, &tensors)
+}
+
+/// A model of such tensors besides those that all have.
+fn opened_as(config: &str, is_tied: bool, more: &[(&str, &[usize])]) -> OpenedModel {
     let mut random = Random::new(9);
     let mut tensors: Vec<(String, Vec<usize>)> = vec![("model.embed_tokens.weight".into(), vec![48, 64])];
     for layer in 0..2 {
-        let shapes: [(&str, &[usize]); 12] = [
+        let shapes: [(&str, &[usize]); 9] = [
             ("input_layernorm.weight", &[64]),
             ("self_attn.q_proj.weight", &[64, 64]),
             ("self_attn.k_proj.weight", &[32, 64]),
             ("self_attn.v_proj.weight", &[32, 64]),
-            ("self_attn.q_proj.bias", &[64]),
-            ("self_attn.k_proj.bias", &[32]),
-            ("self_attn.v_proj.bias", &[32]),
             ("self_attn.o_proj.weight", &[64, 64]),
             ("post_attention_layernorm.weight", &[64]),
             ("mlp.gate_proj.weight", &[96, 64]),
             ("mlp.up_proj.weight", &[96, 64]),
             ("mlp.down_proj.weight", &[64, 96]),
         ];
-        tensors.extend(shapes.map(|(name, shape)| (format!("model.layers.{layer}.{name}"), shape.to_vec())));
+        let has_experts = more.iter().any(|(name, _)| name.contains("experts"));
+        let own = shapes.into_iter().filter(|(name, _)| !has_experts || !name.starts_with("mlp."));
+        let named = own.chain(more.iter().copied());
+        tensors.extend(named.map(|(name, shape)| (format!("model.layers.{layer}.{name}"), shape.to_vec())));
     }
     tensors.push(("model.norm.weight".into(), vec![64]));
     if !is_tied {
@@ -65,7 +108,7 @@ pub fn opened(is_tied: bool) -> OpenedModel {
         .zip(&values)
         .map(|((name, shape), values)| (name.clone(), TensorView::new(Dtype::F32, shape.clone(), values).unwrap()));
     let folder = MemoryFolder::new("a small model")
-        .with("config.json", CONFIG.replace("TIED", &is_tied.to_string()))
+        .with("config.json", config)
         .with("tokenizer.json", "{}")
         .with("model.safetensors", safetensors::serialize(views, None).unwrap());
     pollster::block_on(open_model(&folder, None)).unwrap()
@@ -128,6 +171,29 @@ impl Host for MemoryHost {
     fn is_cancelled(&self) -> bool {
         self.patience.load(Ordering::Relaxed) == 0
     }
+}
+
+/// The model that a run wrote.
+pub fn written(host: &MemoryHost) -> OpenedModel {
+    let files = host.files().into_iter();
+    let folder =
+        files.fold(MemoryFolder::new("its quantised model"), |folder, (name, bytes)| folder.with(&name, bytes));
+    pollster::block_on(open_model(&folder, None)).unwrap()
+}
+
+/// What the engine makes of a text with a model.
+pub fn logits(opened: &OpenedModel, text: &[u32]) -> Vec<f32> {
+    let options = SessionOptions { context_tokens: 32, scoring: true, kv_cache: hearth_engine::tensor::KvFormat::F32 };
+    let mut session = pollster::block_on(Session::load(device(), opened, options, &mut |_| Ok(()))).unwrap();
+    pollster::block_on(session.logits(text)).unwrap()
+}
+
+/// Root of the mean square of a difference, as a part of what it is a difference of.
+pub fn apart(expected: &[f32], found: &[f32]) -> f64 {
+    assert_eq!(expected.len(), found.len());
+    let square = |values: &mut dyn Iterator<Item = f32>| values.map(|value| f64::from(value).powi(2)).sum::<f64>();
+    let difference = square(&mut expected.iter().zip(found).map(|(expected, found)| expected - found));
+    (difference / square(&mut expected.iter().copied())).sqrt()
 }
 
 /// Plain Rust on one thread.

@@ -1,5 +1,16 @@
 // Models for the scripted engine of tests. Nothing that is shipped imports this file.
-import type { Event, Fit, InspectRequest, MemoryPlan, ModelReport, Outlook, Request } from './protocol.gen';
+import type {
+  Event,
+  Fit,
+  FrontierPoint,
+  InspectRequest,
+  MemoryPlan,
+  ModelReport,
+  Outlook,
+  RecipeReport,
+  RecipesReport,
+  Request,
+} from './protocol.gen';
 
 export function fakePlan(context_tokens: number): MemoryPlan {
   const plan = { weights_bytes: 18_800_000, cache_bytes: context_tokens * 1000, scratch_bytes: 500_000, other_bytes: 200_000 };
@@ -13,6 +24,45 @@ function outlook(context_tokens: number, available_bytes: number): Outlook {
   const sizes = { needed_bytes: memory.total_bytes, available_bytes, freed_bytes: 0 };
   const report = { fit, device: 'Example CPU', ...sizes, reason: 'as it is' };
   return { memory, cpu: report, gpu: { ...report, fit: 'no_device', device: '', reason: 'no GPU was found' } };
+}
+
+function fakePoint(model: string, bits: number, kl_mean: number, quantizer: FrontierPoint['quantizer']): FrontierPoint {
+  const sizes = { weights_bytes: Math.round(1_175_000 * bits), bits_per_weight: bits, linear_bits_per_weight: bits };
+  const losses = { kl_mean, top_agreement: 0.9, perplexity: 30, perplexity_rise: kl_mean * 0.8, accuracy_kept: 0.97 };
+  return { model, ...sizes, ...losses, pairs_accuracy: null, quantizer };
+}
+
+/** Recipes for a model of 18.8 MB with so much memory; measured on it, or on another. */
+export function fakeRecipes(memory_bytes: number | null, context_tokens: number, isOwn = true): RecipesReport {
+  const plan = fakePlan(context_tokens);
+  const fitOf = (bytes: number): Fit => (memory_bytes === null ? 'unknown' : bytes <= memory_bytes ? 'fits' : 'too_large');
+  const recipe = (bits: number, kl_mean: number): RecipeReport => {
+    const { weights_bytes } = fakePoint('', bits, kl_mean, 'hearth');
+    const needed_bytes = plan.total_bytes - plan.weights_bytes + weights_bytes;
+    const whole = bits === 16;
+    return {
+      name: whole ? 'as it is' : `${bits} bits`,
+      command: whole ? '' : `hearth quantize hearth-tiny --target-bpw ${bits} --calibrate TEXT.txt -o hearth-tiny-${bits}bit`,
+      linear_bits_per_weight: bits,
+      bits_per_weight: bits,
+      weights_bytes,
+      needed_bytes,
+      fit: fitOf(needed_bytes),
+      loss: whole ? null : { model: 'hearth-tiny', is_own: isOwn, kl_mean, perplexity_rise: kl_mean * 0.8, accuracy_kept: 0.97 },
+    };
+  };
+  const recipes = [recipe(16, 0), recipe(4, 0.03), recipe(3, 0.13), recipe(2, 0.6)];
+  const chosen = recipes.find(({ fit }) => fit === 'fits');
+  const points = [fakePoint('Q4_K_M.gguf', 4.6, 0.04, 'gguf'), fakePoint('Q2_K.gguf', 3.4, 0.43, 'gguf')];
+  return {
+    absence: '',
+    recipes,
+    memory_bytes,
+    context_tokens,
+    recommended: chosen?.name ?? null,
+    advice: chosen === undefined ? 'Nothing fits.' : `${chosen.name} is what fits.`,
+    frontier: isOwn ? { version: 1, reference: 'hearth-tiny', text: 'a book', points } : null,
+  };
 }
 
 /** A model that was made for 4096 tokens, in a machine with so many bytes left. */
@@ -50,6 +100,7 @@ export function fakeModel(request: Partial<InspectRequest>, available_bytes = 21
     context_tokens,
     outlooks: [outlook(context_tokens, available_bytes)],
     context_tokens_max: most === 0 ? null : most,
+    recipes: fakeRecipes(request.memory_bytes ?? (available_bytes === 0 ? null : available_bytes), context_tokens),
     tensors: [],
   };
 }

@@ -261,11 +261,7 @@ warm_start?: boolean | null,
 /**
  * What the random weights begin with. None: 1.
  */
-seed?: number | null,
-/**
- * How keys and values are cached.
- */
-kv_cache?: KvFormat | null, };
+seed?: number | null, };
 
 /**
  * The shapes that need no files.
@@ -867,6 +863,77 @@ model: string,
 elapsed_ms: number, };
 
 /**
+ * What is measured of several models that were made of one: the content of a `frontier.json`, which
+ * `hearth eval frontier -o` writes and which lies beside a model's weights.
+ */
+export type Frontier = {
+/**
+ * Of this description; 1.
+ */
+version: number,
+/**
+ * The model that all were made of and are compared with.
+ */
+reference: string,
+/**
+ * What they read, in words.
+ */
+text: string,
+/**
+ * Each of them.
+ */
+points: Array<FrontierPoint>, };
+
+/**
+ * A model beside the one that it was made of.
+ */
+export type FrontierPoint = {
+/**
+ * Its name.
+ */
+model: string,
+/**
+ * Bytes of all of its tensors, as stored.
+ */
+weights_bytes: number,
+/**
+ * Over the whole model.
+ */
+bits_per_weight: number,
+/**
+ * Over its linear layers: all but tables of embeddings, the head and norms.
+ */
+linear_bits_per_weight: number,
+/**
+ * How far its predictions lie from the reference's, in nats: Kullback and Leibler's divergence.
+ */
+kl_mean: number,
+/**
+ * The share of positions at which both find the same token likeliest.
+ */
+top_agreement: number,
+/**
+ * Of the text.
+ */
+perplexity: number,
+/**
+ * Beside the reference's: 0.05 is five hundredths more.
+ */
+perplexity_rise: number,
+/**
+ * The share of tokens that the model found likeliest, of the reference's.
+ */
+accuracy_kept: number,
+/**
+ * The share of pairs of sentences whose better one it finds likelier, if it was asked for any.
+ */
+pairs_accuracy: number | null,
+/**
+ * Who made it of the reference.
+ */
+quantizer: Quantizer, };
+
+/**
  * A text to continue and how.
  */
 export type GenerateRequest = {
@@ -916,9 +983,9 @@ context_tokens?: number | null,
  */
 tensors: boolean,
 /**
- * How keys and values would be cached.
+ * Bytes of memory to choose a recipe for. None: what is free.
  */
-kv_cache?: KvFormat | null, };
+memory_bytes?: number | null, };
 
 /**
  * The time of one kernel in one step.
@@ -940,11 +1007,6 @@ ms: number,
  * Of all kernels' time.
  */
 fraction: number, };
-
-/**
- * How keys and values are kept in a cache. [`crate::kernel::KvLayout`] has the layout.
- */
-export type KvFormat = "f32" | "int8" | "int4";
 
 /**
  * A kind of model file.
@@ -1020,11 +1082,7 @@ device: DeviceChoice,
 /**
  * Tokens of context to make room for. None: the model's own, or what fits.
  */
-context_tokens?: number | null,
-/**
- * How keys and values are cached. Models that make vectors have no cache.
- */
-kv_cache?: KvFormat | null, };
+context_tokens?: number | null, };
 
 /**
  * A step of loading.
@@ -1104,6 +1162,31 @@ total_bytes: number,
  * Since the loading began.
  */
 elapsed_ms: number, };
+
+/**
+ * What a recipe loses, measured.
+ */
+export type LossReport = {
+/**
+ * Of which model. Others lose more or less: larger models lose less.
+ */
+model: string,
+/**
+ * Whether that is the model that is asked about.
+ */
+is_own: boolean,
+/**
+ * As of a [`FrontierPoint`].
+ */
+kl_mean: number,
+/**
+ * As of a [`FrontierPoint`].
+ */
+perplexity_rise: number,
+/**
+ * As of a [`FrontierPoint`].
+ */
+accuracy_kept: number, };
 
 /**
  * The memory that a model will take.
@@ -1250,6 +1333,10 @@ outlooks: Array<Outlook>,
  * The most context that fits the CPU's free memory; none if not even a little does, or nobody knows.
  */
 context_tokens_max: number | null,
+/**
+ * What quantising it would save and lose.
+ */
+recipes: RecipesReport,
 /**
  * Every tensor, if they were asked for.
  */
@@ -1411,6 +1498,81 @@ messages: Array<ChatMessage>, } | { "kind": "text",
  * The text.
  */
 text: string, };
+
+/**
+ * Who chose a model's few bits.
+ */
+export type Quantizer = "hearth" | "gguf" | "none";
+
+/**
+ * One thing that a model can be made into.
+ */
+export type RecipeReport = {
+/**
+ * "3 bits", or "as it is".
+ */
+name: string,
+/**
+ * What to type for it; empty for the model as it is.
+ */
+command: string,
+/**
+ * Bits that a weight of a linear layer takes.
+ */
+linear_bits_per_weight: number,
+/**
+ * Bits that a weight takes, over the whole model.
+ */
+bits_per_weight: number,
+/**
+ * Bytes of all weights.
+ */
+weights_bytes: number,
+/**
+ * Bytes that it needs in all with the context that was planned for.
+ */
+needed_bytes: number,
+/**
+ * Whether that is there.
+ */
+fit: Fit,
+/**
+ * What it loses; none if that is not known.
+ */
+loss: LossReport | null, };
+
+/**
+ * What `hearth quantize` could make of a model, and which of that suits the memory at hand.
+ */
+export type RecipesReport = {
+/**
+ * Why it can make nothing of it; empty if it can.
+ */
+absence: string,
+/**
+ * The model as it is, and each recipe; what takes most comes first. Empty if there is an `absence`.
+ */
+recipes: Array<RecipeReport>,
+/**
+ * The memory that the choice was made for; none if nobody knows.
+ */
+memory_bytes: number | null,
+/**
+ * The context that the choice was made for.
+ */
+context_tokens: number,
+/**
+ * The name of the recipe that loses least of those that fit; none if none fits, or if nobody knows.
+ */
+recommended: string | null,
+/**
+ * Why, in words for a person.
+ */
+advice: string,
+/**
+ * What was measured of this very model; none if nothing lies beside it.
+ */
+frontier: Frontier | null, };
 
 /**
  * The device to take.

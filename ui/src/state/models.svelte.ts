@@ -23,6 +23,8 @@ export class ModelShelf {
   said = $state('');
   /** Tokens of context that the person wishes; none: what is usual and fits. */
   contextTokens = $state<number | undefined>();
+  /** Bytes of memory that the person wishes a recipe for; none: what is free. */
+  memoryBytes = $state<number | undefined>();
 
   readonly #session: Session;
   readonly #links: Links;
@@ -71,6 +73,13 @@ export class ModelShelf {
     if (name !== this.selected) this.report = undefined;
     this.selected = name;
     this.contextTokens = undefined;
+    this.memoryBytes = undefined;
+    await this.#inspect();
+  }
+
+  /** Looks for a recipe for another amount of memory. */
+  async planMemory(memoryBytes: number | undefined): Promise<void> {
+    this.memoryBytes = memoryBytes;
     await this.#inspect();
   }
 
@@ -175,7 +184,10 @@ export class ModelShelf {
   }
 
   async #inspect(): Promise<void> {
-    const wish = this.contextTokens === undefined ? {} : { context_tokens: this.contextTokens };
+    const wish = {
+      ...(this.contextTokens === undefined ? {} : { context_tokens: this.contextTokens }),
+      ...(this.memoryBytes === undefined ? {} : { memory_bytes: this.memoryBytes }),
+    };
     const request: Request = { type: 'inspect', model: this.selected, tensors: false, ...wish };
     const event = await this.#ask(this.#engine, request, 'Reading the headers');
     if (event === undefined) return;

@@ -18,6 +18,14 @@ pub fn filled(source: &str, bits: u32) -> String {
         let array = kind.strip_prefix("array<").and_then(|inner| inner.strip_suffix('>')?.rsplit_once(','));
         // Text that no shader has shows as a validation error; it cannot be worse than that.
         let _ = match array {
+            _ if kind.contains("atomic<u32>") => {
+                let count = array.map_or("", |(_, count)| count.trim());
+                let (loops, place) = match count {
+                    "" => (String::new(), name.to_owned()),
+                    _ => (format!("for (var i = thread; i < u32({count}); i += {FILLERS}u) "), format!("{name}[i]")),
+                };
+                writeln!(places, "{loops}{{ atomicStore(&{place}, fill); }}")
+            }
             Some((element, count)) => writeln!(
                 places,
                 "for (var i = thread; i < u32({}); i += {FILLERS}u) {{ {name}[i] = {}; }}",
@@ -69,12 +77,15 @@ mod tests {
     #[test]
     fn each_place_is_filled_before_the_kernel_begins() {
         let source = "override PLACES: u32 = 4u;\nvar<workgroup> sums: array<vec4<f32>, PLACES>;  // of rows\n\
-                      var<workgroup> best: u32;\nvar<workgroup> halves: array<vec4<f16>, 8>;\n@compute @workgroup_size(64)\n\
+                      var<workgroup> best: u32;\nvar<workgroup> floors: array<atomic<u32>, 2>;\n\
+                      var<workgroup> first: atomic<u32>;\nvar<workgroup> halves: array<vec4<f16>, 8>;\n@compute @workgroup_size(64)\n\
                       fn main(@builtin(local_invocation_index) own: u32) {\n    best = own;\n}\n";
         let filled = filled(source, NOT_A_NUMBER);
         for part in [
             "for (var i = thread; i < u32(PLACES); i += 16u) { sums[i] = vec4<f32>(bitcast<f32>(fill)); }",
             "best = fill;",
+            "for (var i = thread; i < u32(2); i += 16u) { atomicStore(&floors[i], fill); }",
+            "\n{ atomicStore(&first, fill); }",
             "for (var i = thread; i < u32(8); i += 16u) { halves[i] = vec4<f16>(vec4<f32>(bitcast<f32>(fill))); }",
             "own: u32) {\nfill_shared(own);\n\n    best = own;\n}",
             "let fill = 2143289344u | (thread & 1u);",

@@ -6,6 +6,7 @@ mod batch;
 mod buffers;
 mod cache;
 mod dispatch;
+mod encoder;
 mod fault;
 mod fill;
 mod fused;
@@ -20,6 +21,7 @@ mod tuning;
 
 pub use bandwidth::MemoryProbe;
 pub use batch::{AttentionKind, CoopTile, MatmulKind};
+pub use encoder::TileEncoder;
 pub use page::PageAdapter;
 
 use std::ops::Range;

@@ -279,6 +279,9 @@ pub struct Inspect {
     /// List every tensor too
     #[arg(long)]
     pub tensors: bool,
+    /// Memory to choose a recipe of `hearth quantize` for, in GiB [default: what is free]
+    #[arg(long, value_name = "GIB", value_parser = gibibytes)]
+    pub memory: Option<u64>,
 }
 
 #[derive(Subcommand)]
@@ -391,4 +394,9 @@ fn positive(text: &str) -> Result<f32, String> {
 
 fn fraction(text: &str) -> Result<f32, String> {
     number(text, |value| (0.0..=1.0).contains(&value), "from 0 to 1")
+}
+
+/// GiB in bytes.
+fn gibibytes(text: &str) -> Result<u64, String> {
+    positive(text).map(|gib| (f64::from(gib) * f64::from(1 << 30)) as u64)
 }

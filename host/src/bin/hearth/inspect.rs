@@ -1,7 +1,10 @@
 //! `inspect`: what a model is and what it needs, without loading it.
 
 use hearth_engine::{
-    protocol::{Event, Fit, InspectRequest, Layout, ModelReport, ModelTask, Outlook, Request, TensorReport},
+    protocol::{
+        Event, Fit, InspectRequest, Layout, ModelReport, ModelTask, Outlook, RecipeReport, RecipesReport, Request,
+        TensorReport,
+    },
     tensor::KvFormat,
 };
 use hearth_host::EngineHandle;
@@ -19,6 +22,7 @@ pub fn inspect(engine: &EngineHandle, args: &Inspect, global: &Global, output: &
         kv_cache: global.kv_cache(KvFormat::default()),
         // Programs get all there is; a person is spared some hundred lines.
         tensors: args.tensors || output.json,
+        memory_bytes: args.memory,
     };
     match request(engine, Request::Inspect(asked), |_| Ok(()))? {
         Event::Inspected(report) => {
@@ -86,6 +90,7 @@ fn print(report: &ModelReport, output: &Output) -> Result<(), Stop> {
     }
     print_formats(report, output)?;
     print_outlooks(report, output)?;
+    print_recipes(&report.recipes, output)?;
     if report.unsupported.is_some() {
         output.line("\nIt cannot run here.")?;
     }
@@ -160,14 +165,60 @@ fn print_outlooks(report: &ModelReport, output: &Output) -> Result<(), Stop> {
     Ok(())
 }
 
-fn fits(outlook: &Outlook) -> String {
-    let word = |fit| match fit {
+/// What quantising it would save and lose, and what suits the memory at hand.
+fn print_recipes(report: &RecipesReport, output: &Output) -> Result<(), Stop> {
+    if report.recipes.is_empty() {
+        return if report.absence.is_empty() {
+            Ok(())
+        } else {
+            output.line(format!("\nNo recipes: {}.", report.absence))
+        };
+    }
+    let (size, needed) = ("weights", "memory");
+    output.line(format!(
+        "\n{:<10} {:>6} {:>6} {size:>11} {needed:>11}  {:<7} {:>9} {:>10} {:>9}",
+        "recipe", "bits", "linear", "fits", "KL, nats", "perplexity", "1st kept"
+    ))?;
+    for recipe in &report.recipes {
+        let mark = if report.recommended.as_ref() == Some(&recipe.name) { "*" } else { " " };
+        let loss = recipe.loss.as_ref().map_or_else(String::new, |loss| {
+            let (rise, kept) = (100.0 * loss.perplexity_rise, 100.0 * loss.accuracy_kept);
+            let whose = if loss.is_own { String::new() } else { format!("  of {}", loss.model) };
+            format!(" {:9.4} {rise:+8.1} % {kept:7.1} %{whose}", loss.kl_mean)
+        });
+        let RecipeReport { name, bits_per_weight, linear_bits_per_weight, .. } = recipe;
+        let [size, needed] = [recipe.weights_bytes, recipe.needed_bytes].map(bytes);
+        output.line(format!(
+            "{name:<9}{mark} {bits_per_weight:6.2} {linear_bits_per_weight:6.2} {size:>11} {needed:>11}  {:<7}{loss}",
+            fit_word(recipe.fit)
+        ))?;
+    }
+    let losses = || report.recipes.iter().filter_map(|recipe| recipe.loss.as_ref());
+    if let Some(other) = losses().find(|loss| !loss.is_own) {
+        let model = &other.model;
+        output.line(format!(
+            "Losses are those of {model}, for lack of others: larger models lose less. Sizes are predicted."
+        ))?;
+    }
+    output.line(format!("\n{}", report.advice))?;
+    let chosen = report.recipes.iter().find(|recipe| report.recommended.as_ref() == Some(&recipe.name));
+    match chosen.filter(|recipe| !recipe.command.is_empty()) {
+        Some(recipe) => output.line(&recipe.command),
+        None => Ok(()),
+    }
+}
+
+fn fit_word(fit: Fit) -> &'static str {
+    match fit {
         Fit::Fits => "yes",
         Fit::TooLarge => "no",
         Fit::Unknown => "perhaps",
         Fit::NoDevice => "none",
-    };
-    format!("CPU {}, GPU {}", word(outlook.cpu.fit), word(outlook.gpu.fit))
+    }
+}
+
+fn fits(outlook: &Outlook) -> String {
+    format!("CPU {}, GPU {}", fit_word(outlook.cpu.fit), fit_word(outlook.gpu.fit))
 }
 
 fn print_tensors(tensors: &[TensorReport], output: &Output) -> Result<(), Stop> {

@@ -1,7 +1,11 @@
 //! Ctrl-C: the first stops what is under way, the second the program.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
+use hearth_engine::Error;
 use hearth_host::RequestTicket;
 
 use crate::output::Stop;
@@ -18,6 +22,24 @@ pub fn watch() -> Result<(), Stop> {
         None => std::process::exit(INTERRUPTED),
     })
     .map_err(|error| Stop::io("the interrupt signal", &std::io::Error::other(error)))
+}
+
+/// Whether the work that the command does by itself shall end.
+static STOPS: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first Ctrl-C makes [`check`] refuse to go on, and the second ends the program.
+pub fn watch_work() -> Result<(), Stop> {
+    ctrlc::set_handler(|| {
+        if STOPS.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+    })
+    .map_err(|error| Stop::io("the interrupt signal", &std::io::Error::other(error)))
+}
+
+/// An error if the person wants the work to end.
+pub fn check() -> Result<(), Error> {
+    if STOPS.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
 }
 
 /// While this lives, Ctrl-C stops that request.

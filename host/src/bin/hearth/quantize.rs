@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use hearth_engine::{
     Error,
     device::{CpuDevice, Device, GpuDevice, GpuOptions, Workers},
@@ -21,8 +21,10 @@ use hearth_engine::{
 };
 use hearth_host::{ModelStore, physical_cores, worker_pool};
 use hearth_quantizer::{
-    Host, Options, Progress, Recipe,
-    model::{Report, allocate_bits, quantize_model},
+    GpuEncoder, Host, Options, Progress, Recipe,
+    model::{Report, Tuned, allocate_bits, quantize_model},
+    trellis::EncodesTiles,
+    tune::Tuning,
 };
 
 use crate::{
@@ -33,13 +35,17 @@ use crate::{
 /// See docs/quantization.md.
 #[derive(Args)]
 #[command(after_help = "An interrupted run goes on where it stopped when it is started again.\n\
-    Examples: hearth quantize ./model --bits 3 --calibrate book.txt -o ./model-3bit")]
+    Examples: hearth quantize ./model --bits 3 --calibrate book.txt -o ./model-3bit\n          \
+    hearth quantize ./model --bits 2 --tune 256 --calibrate book.txt -o ./model-2bit")]
 pub struct Quantize {
     /// A model's folder in Hugging Face layout, or its name
     pub model: String,
     /// Bits for each weight of a linear layer
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=6), required_unless_present_any = ["recipe", "target_bpw"])]
     pub bits: Option<u32>,
+    /// How bits become weights; levels, of 2 bits, lose more than a trellis and are read several times as fast
+    #[arg(long, value_enum, default_value_t = CodeName::Trellis, conflicts_with_all = ["recipe", "target_bpw"])]
+    pub code: CodeName,
     /// Bits a weight of the linear layers together, scales included; each gets what it is worth, which is measured
     #[arg(long, value_name = "B", conflicts_with = "bits")]
     pub target_bpw: Option<f64>,
@@ -58,6 +64,9 @@ pub struct Quantize {
     /// Several times as fast, for a little more loss: a smaller code and fewer tokens
     #[arg(long)]
     pub fast: bool,
+    /// Steps in which scales and norms are tuned for the full model's answers [default: 64, and off with --fast]
+    #[arg(long, value_name = "STEPS|off", value_parser = tuning_steps)]
+    pub tune: Option<u32>,
     /// Leave matrices unrotated
     #[arg(long)]
     pub no_rotation: bool,
@@ -69,9 +78,22 @@ pub struct Quantize {
     pub out: PathBuf,
 }
 
+/// What `--code` may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CodeName {
+    /// TRELLIS2 to TRELLIS6
+    Trellis,
+    /// LEVELS2
+    Levels,
+}
+
 /// Tokens to calibrate on.
 const TOKENS: u32 = 65_536;
 const TOKENS_FAST: u32 = 16_384;
+/// Steps of tuning.
+const TUNING_STEPS: u32 = 64;
+/// So many at most.
+const TUNING_STEPS_MAX: u32 = 100_000;
 /// Bits of a window with `--fast`: a sixteenth of the encoder's work.
 const WINDOW_BITS_FAST: u32 = 12;
 
@@ -85,8 +107,9 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         args::Device::Gpu => Device::Gpu(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?),
         _ => Device::Cpu(CpuDevice::new(Arc::clone(&workers))),
     };
+    let encoder = encoder(args, global.device)?;
     fs::create_dir_all(&args.out).map_err(|error| Stop::io(args.out.display().to_string(), &error))?;
-    let host = FolderHost { workers, folder: args.out.clone(), output: *output, started: Instant::now() };
+    let host = FolderHost { workers, encoder, folder: args.out.clone(), output: *output, started: Instant::now() };
     watch()?;
     let report = pollster::block_on(async {
         let mut options = options;
@@ -96,6 +119,9 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         quantize_model(&mut device, &opened, &options, &texts, &host).await
     });
     output.end_progress();
+    if let Some(fault) = host.encoder.as_ref().and_then(GpuEncoder::fault) {
+        output.remark(&format!("The GPU stopped encoding, and the CPU did the rest: {fault}"));
+    }
     match report {
         Ok(report) => tell(&report, args, output, host.started.elapsed().as_secs_f64()),
         Err(Error::Cancelled) => {
@@ -104,6 +130,21 @@ pub fn quantize(models: &ModelStore, args: &Quantize, global: &Global, output: &
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// A GPU that encodes, which has no program on it. The bytes are the same with it and without, so if nobody chose a device
+/// a real GPU does this part, and the CPU all that rounds as its own arithmetic does.
+fn encoder(args: &Quantize, device: args::Device) -> Result<Option<GpuEncoder>, Stop> {
+    let is_real = || pollster::block_on(GpuDevice::adapters()).first().is_some_and(|adapter| !adapter.is_software);
+    let wanted = match device {
+        args::Device::Gpu => true,
+        args::Device::Auto => is_real(),
+        args::Device::Cpu => false,
+    };
+    if !wanted || !args.fast {
+        return Ok(None);
+    }
+    Ok(Some(GpuEncoder::new(pollster::block_on(GpuDevice::open(&GpuOptions::default()))?)))
 }
 
 /// The recipe that was measured, or that an interrupted run had measured.
@@ -128,6 +169,12 @@ async fn allocated(
 fn options(args: &Quantize) -> Result<Options, Stop> {
     let recipe = match (&args.recipe, args.bits) {
         (Some(file), _) => Recipe::parse(&file.display().to_string(), &read(file)?)?,
+        (None, Some(2)) if args.code == CodeName::Levels => Recipe::of_levels(),
+        (None, Some(bits)) if args.code == CodeName::Levels => {
+            return Err(
+                Error::invalid("--code levels", format_args!("has 2 bits, and not {bits}; give --bits 2")).into()
+            );
+        }
         (None, Some(bits)) => Recipe::of_bits(bits)?,
         (None, None) => Recipe::of_bits((args.target_bpw.unwrap_or_default() as u32).clamp(2, 6))?,
     };
@@ -137,7 +184,20 @@ fn options(args: &Quantize) -> Result<Options, Stop> {
     }
     options.rotates = !args.no_rotation;
     options.seed = args.seed;
+    let asked = args.tune.or(options.recipe.tune);
+    let steps = asked.unwrap_or(if args.fast { 0 } else { TUNING_STEPS });
+    let is_required = asked.is_some();
+    options.tuning = (steps > 0).then(|| Tuning { is_required, ..Tuning::new(steps) });
     Ok(options)
+}
+
+/// Steps of tuning, as a person writes them.
+fn tuning_steps(text: &str) -> Result<u32, String> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(0);
+    }
+    let steps = text.parse().ok().filter(|steps| (1..=TUNING_STEPS_MAX).contains(steps));
+    steps.ok_or_else(|| format!("must be off, or from 1 to {TUNING_STEPS_MAX}"))
 }
 
 fn read(file: &Path) -> Result<String, Stop> {
@@ -171,6 +231,15 @@ fn tell(report: &Report, args: &Quantize, output: &Output, seconds: f64) -> Resu
             output.line(format!("{:9} {rows:6} x {columns:<6} {error:7.3} %  {}", tensor.format, tensor.tensor))?;
         }
     }
+    match &report.tuning {
+        Some(Tuned::Done(tuning)) => {
+            let kept = if tuning.is_kept() { "" } else { ", which is no better, so all stayed as it was" };
+            let (steps, before, after) = (tuning.steps, tuning.kl_before, tuning.kl_after);
+            output.line(format!("tuned in {steps} steps: divergence {before:.4} before, {after:.4} after{kept}"))?;
+        }
+        Some(Tuned::Skipped(reason)) => output.remark(&format!("Not tuned: {reason}")),
+        None => {}
+    }
     output.line(format!(
         "{}: {}, {:.3} bits a weight; linear layers {:.3}",
         args.out.display(),
@@ -195,6 +264,7 @@ fn watch() -> Result<(), Stop> {
 /// A folder on a disk.
 struct FolderHost {
     workers: Arc<dyn Workers>,
+    encoder: Option<GpuEncoder>,
     folder: PathBuf,
     output: Output,
     started: Instant,
@@ -209,6 +279,10 @@ impl FolderHost {
 impl Host for FolderHost {
     fn workers(&self) -> &dyn Workers {
         &*self.workers
+    }
+
+    fn encoder(&self) -> Option<&dyn EncodesTiles> {
+        self.encoder.as_ref().map(|encoder| encoder as &dyn EncodesTiles)
     }
 
     fn kept(&self, name: &str) -> hearth_engine::Result<Option<Vec<u8>>> {

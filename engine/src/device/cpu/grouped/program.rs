@@ -30,7 +30,7 @@ pub fn activation_parts(program: &Program) -> u64 {
     });
     let parts = products.filter_map(|(weights, columns, tokens)| match program.tensor(weights).kind {
         TensorKind::Weight(format)
-            if can_interleave(program, weights, format) || format.trellis_bits().is_some() && tokens == 1 =>
+            if can_interleave(program, weights, format) || format.strip_bits().is_some() && tokens == 1 =>
         {
             Some(u64::from(columns) / BLOCK as u64 * u64::from(tokens))
         }

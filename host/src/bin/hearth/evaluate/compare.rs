@@ -8,6 +8,7 @@ use hearth_host::ModelStore;
 use super::{Compare, judge::Judge};
 use crate::{
     args::Global,
+    interrupt,
     output::{Output, Stop},
 };
 
@@ -18,8 +19,12 @@ pub fn compare(models: &ModelStore, args: &Compare, global: &Global, output: &Ou
     let mut model = Judge::open(models, global.model.as_deref().unwrap_or_default(), context, global, output)?;
     let windows = reference.windows(&args.passage)?;
     let found = diverge(&mut reference, &mut model, &windows, output)?;
+    if found.kl.is_empty() {
+        return Ok(interrupt::check()?);
+    }
     if output.json {
-        return output.json(&report(&found));
+        output.json(&report(&found))?;
+        return Ok(interrupt::check()?);
     }
     output.remark(&format!("{:.1} s", started.elapsed().as_secs_f64()));
     let (percent, beside) = (|share: f64| format!("{:.2} %", 100.0 * share), args.reference.as_str());
@@ -36,10 +41,11 @@ pub fn compare(models: &ModelStore, args: &Compare, global: &Global, output: &Ou
     output
         .line(format!("perplexity       {own:.3}, {others:.3} of {beside}: {:+.2} %", 100.0 * (own / others - 1.0)))?;
     let (own, others) = (percent(found.accuracy()), percent(found.reference_accuracy()));
-    output.line(format!("first is right   {own}, {others} of {beside}"))
+    output.line(format!("first is right   {own}, {others} of {beside}"))?;
+    Ok(interrupt::check()?)
 }
 
-/// Both models' predictions, window after window.
+/// Both models' predictions, window after window: of all, or of those before the person wanted it to end.
 pub fn diverge(
     reference: &mut Judge,
     model: &mut Judge,
@@ -51,6 +57,9 @@ pub fn diverge(
     let total: usize = windows.iter().map(Vec::len).sum();
     let (mut found, mut done) = (Divergence::default(), 0);
     for ids in windows {
+        if interrupt::check().is_err() {
+            break;
+        }
         output.progress(&format!("Comparing {} … {done} of {total} tokens", model.name));
         let expected = pollster::block_on(reference.session.logits(ids))?;
         let logits = pollster::block_on(model.session.logits(ids))?;

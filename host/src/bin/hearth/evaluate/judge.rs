@@ -4,8 +4,9 @@ use hearth_engine::{
     Error,
     decode::{Session, SessionOptions},
     device::{CpuDevice, Device, GpuDevice, GpuOptions},
-    file::open_model,
+    file::{Documents, open_model},
     profile::choose,
+    protocol::Quantizer,
     runtime::ModelLocation,
     tensor::KvFormat,
     text::{EncodeOptions, Tokenizer},
@@ -15,6 +16,7 @@ use hearth_host::{ModelStore, physical_cores, worker_pool};
 use super::Passage;
 use crate::{
     args::Global,
+    interrupt,
     output::{Output, Stop, bytes},
 };
 
@@ -29,6 +31,8 @@ pub struct Judge {
     pub bits_per_weight: f64,
     /// Of its linear layers.
     pub linear_bits_per_weight: f64,
+    /// Who chose its bits.
+    pub quantizer: Quantizer,
 }
 
 impl Judge {
@@ -71,7 +75,7 @@ impl Judge {
             let session = Session::load(device, &opened, options, &mut |progress| {
                 let (done, total) = (bytes(progress.done_bytes), bytes(progress.total_bytes));
                 output.progress(&format!("Loading {name} … {done} of {total}"));
-                Ok(())
+                interrupt::check()
             })
             .await?;
             output.end_progress();
@@ -83,6 +87,11 @@ impl Judge {
                 weights_bytes: catalog.weights_bytes(),
                 bits_per_weight: catalog.bits_per_weight(),
                 linear_bits_per_weight: catalog.linear_bits_per_weight(),
+                quantizer: match &opened.documents {
+                    Documents::Gguf { .. } => Quantizer::Gguf,
+                    Documents::HuggingFace { .. } if catalog.is_quantised() => Quantizer::Hearth,
+                    Documents::HuggingFace { .. } => Quantizer::None,
+                },
             })
         })
     }

@@ -14,6 +14,7 @@ use hearth_host::{EngineHandle, ModelStore};
 
 use crate::{
     args::Global,
+    interrupt,
     output::{Output, Stop},
 };
 
@@ -75,7 +76,7 @@ pub struct Pairs {
 #[derive(Args)]
 #[command(
     after_help = "Example: hearth eval frontier ./model-4bit ./model-2bit model-Q4_K_M.gguf --reference ./model\n    \
-    --text book.txt --pairs blimp/ -o frontier.svg"
+    --text book.txt --pairs blimp/ -o frontier.svg -o model/frontier.json"
 )]
 pub struct Frontier {
     /// The models: names, folders or .gguf files
@@ -92,9 +93,10 @@ pub struct Frontier {
     /// Pairs of each file that are read [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// A picture of divergence over size, as SVG
+    /// A picture of divergence over size, as SVG, or with .json at its end the table as `frontier.json`, which beside a
+    /// model's weights is shown with the model; may be given more than once
     #[arg(short, long, value_name = "FILE")]
-    pub out: Option<PathBuf>,
+    pub out: Vec<PathBuf>,
 }
 
 /// `start` starts the engine, which only perplexity needs: the others hold two models at once.
@@ -105,6 +107,9 @@ pub fn eval(
     output: &Output,
     start: impl FnOnce() -> Result<EngineHandle, Stop>,
 ) -> Result<(), Stop> {
+    if !matches!(eval, Eval::Perplexity(_)) {
+        interrupt::watch_work()?;
+    }
     match eval {
         Eval::Perplexity(args) => perplexity::perplexity(&start()?, args, global, output),
         Eval::Compare(args) => compare::compare(models, args, global, output),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{Pairs, judge::Judge};
 use crate::{
     args::Global,
+    interrupt,
     output::{Output, Stop},
 };
 
@@ -41,14 +42,19 @@ pub fn pairs(models: &ModelStore, args: &Pairs, global: &Global, output: &Output
     let files = read(&args.pairs, args.limit)?;
     let mut judge = Judge::open(models, global.model.as_deref().unwrap_or_default(), CONTEXT_TOKENS, global, output)?;
     let scores = score(&mut judge, &files, output)?;
+    if scores.is_empty() {
+        return Ok(interrupt::check()?);
+    }
     let mean = mean(&scores);
     if output.json {
-        return output.json(&serde_json::json!({ "accuracy": mean, "files": scores }));
+        output.json(&serde_json::json!({ "accuracy": mean, "files": scores }))?;
+        return Ok(interrupt::check()?);
     }
     for PairScore { name, pairs, accuracy } in &scores {
         output.line(format!("{:6.2} %  of {pairs:5}  {name}", 100.0 * accuracy))?;
     }
-    output.line(format!("{:6.2} %  the mean of {} files", 100.0 * mean, scores.len()))
+    output.line(format!("{:6.2} %  the mean of {} files", 100.0 * mean, scores.len()))?;
+    Ok(interrupt::check()?)
 }
 
 /// The mean of the files, each of which counts the same.
@@ -93,13 +99,16 @@ fn read_file(path: &Path, limit: Option<u32>) -> Result<PairFile, Stop> {
     Ok(PairFile { name: stem, pairs })
 }
 
-/// Asks a model.
+/// Asks a model. A file of which it has not read all when the person wants it to end counts as if it were not there.
 pub fn score(judge: &mut Judge, files: &[PairFile], output: &Output) -> Result<Vec<PairScore>, Stop> {
     let total: usize = files.iter().map(|file| file.pairs.len()).sum();
     let (mut scores, mut done) = (Vec::new(), 0);
-    for file in files {
+    'files: for file in files {
         let mut right = 0;
         for pair in &file.pairs {
+            if interrupt::check().is_err() {
+                break 'files;
+            }
             output.progress(&format!("{} reads pairs … {done} of {total}", judge.name));
             right += usize::from(likelihood(judge, &pair.good)? > likelihood(judge, &pair.bad)?);
             done += 1;
