@@ -30,8 +30,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> query_norm: array<f32>;            // (head_dim), or (heads, head_dim)
 @group(0) @binding(4) var<storage, read> key_norm: array<f32>;              // (head_dim), or (kv_heads, head_dim)
 @group(0) @binding(5) var<storage, read> table: array<vec2<f32>>;           // (context, rotary / 2): cosine, sine
-@group(0) @binding(6) var<storage, read_write> keys: array<vec4<f32>>;      // (kv_heads, context, head_dim)
-@group(0) @binding(7) var<storage, read_write> values: array<vec4<f32>>;    // (kv_heads, context, head_dim)
+@group(0) @binding(6) var<storage, read_write> keys: array<vec4<u32>>;      // (kv_heads, context, head_dim)
+@group(0) @binding(7) var<storage, read_write> values: array<vec4<u32>>;    // (kv_heads, context, head_dim)
 @group(0) @binding(8) var<storage, read_write> out: array<vec4<f32>>;       // (heads, head_dim)
 @group(0) @binding(9) var<storage, read_write> partials: array<vec4<f32>>;  // (splits, heads, head_dim / 4 + 1)
 
@@ -50,10 +50,11 @@ const LOWEST = -3.0e38;
 // First the heads as they come, queries and then the key; then of each key in a tile the scores and shares of the first
 // four heads, behind them those of the others; at the end what each thread has mixed.
 var<workgroup> pool: array<vec4<f32>, 512>;
-var<workgroup> query: array<vec4<f32>, 256>;        // (HEADS, head_dim), times the scale
-var<workgroup> new_key: array<vec4<f32>, 64>;       // (head_dim)
+var<workgroup> query: array<vec4<f32>, 320>;        // (HEADS + 1, head_dim): queries times the scale, then the new key
 var<workgroup> factors: array<vec4<f32>, 3>;        // of the norm, a head each, the key last
 
+//#import shared/kv_read.wgsl
+//#import shared/kv_own.wgsl
 //#import shared/heads.wgsl
 //#import shared/scores.wgsl
 
@@ -75,13 +76,34 @@ fn write_pair(
         if (h >= HEADS) { continue; }
         var sum = vec4<f32>();
         for (var lane = 0u; lane < lanes; lane++) { sum += pool[nth * 256u + lane * words + word]; }
-        if (splits == 1u) {
-            out[(first_head + h) * words + word] = sum / totals[h & 3u];
+        if (KV == KV_INT4) {
+            // Nobody needs the queries any more.
+            query[i] = sum;
         } else {
-            let at = (split * params.heads + first_head + h) * (words + 1u);
-            partials[at + word] = sum;
-            if (word == 0u) { partials[at + words] = vec4<f32>(tops[h & 3u], totals[h & 3u], 0.0, 0.0); }
+            write_word(h, word, sum, tops[h & 3u], totals[h & 3u], first_head, split, splits);
         }
+    }
+    if (KV == KV_INT4) {
+        let count = min(2u, HEADS - head) * words;
+        workgroupBarrier();
+        turn_words(0u, count, thread);
+        for (var i = thread; i < count; i += THREADS) {
+            let h = head + i / words;
+            write_word(h, i % words, query[i], tops[h & 3u], totals[h & 3u], first_head, split, splits);
+        }
+    }
+}
+
+fn write_word(
+    h: u32, word: u32, sum: vec4<f32>, top: f32, total: f32, first_head: u32, split: u32, splits: u32,
+) {
+    let words = params.head_dim >> 2u;
+    if (splits == 1u) {
+        out[(first_head + h) * words + word] = sum / total;
+    } else {
+        let at = (split * params.heads + first_head + h) * (words + 1u);
+        partials[at + word] = sum;
+        if (word == 0u) { partials[at + words] = vec4<f32>(top, total, 0.0, 0.0); }
     }
 }
 
@@ -107,14 +129,14 @@ fn main(
     let words = params.head_dim >> 2u;
     let first_head = group.x * HEADS;
     let shared_by = params.heads / params.kv_heads;
-    let kv_head = first_head / shared_by;
-    let cache_at = kv_head * params.context * words;
+    let own_head = first_head / shared_by;
+    let cache_at = own_head * kv_head(words, params.context);
     let position = step.position;
-    prepare(first_head, kv_head, thread);
-    if (group.y == 0u && first_head % shared_by == 0u && thread < words) {
-        keys[cache_at + position * words + thread] = new_key[thread];
-        values[cache_at + position * words + thread] = new_value(kv_head, thread);
-    }
+    // One workgroup of each key head writes.
+    let writes = group.y == 0u && first_head % shared_by == 0u;
+    take_value(own_head, cache_at, writes, thread);
+    prepare(first_head, own_head, thread);
+    take_key(cache_at, writes, thread);
     let first_key = first_visible(position, params.window);
     let splits = splits_of(position + 1u - first_key, params.split_keys, params.splits_max);
     let each = (position + splits - first_key) / splits;
@@ -133,7 +155,7 @@ fn main(
         let count = min(TILE, end - tile);
         // The first values are on their way while scores are computed; the last of them perhaps for nothing.
 //#repeat n 8
-        var value_{n} = value_of(cache_at, kv_head, tile + min(lane + {n}u * lanes, count - 1u), word);
+        var value_{n} = value_of(cache_at, tile + min(lane + {n}u * lanes, count - 1u), word);
 //#end
         workgroupBarrier();
         var best = Heads(vec4<f32>(LOWEST), vec4<f32>(LOWEST));
@@ -178,7 +200,7 @@ fn main(
         workgroupBarrier();
         for (var first = lane; first < count; first += lanes * 8u) {
 //#repeat n 8
-            if (first > lane) { value_{n} = value_of(cache_at, kv_head, tile + min(first + {n}u * lanes, count - 1u), word); }
+            if (first > lane) { value_{n} = value_of(cache_at, tile + min(first + {n}u * lanes, count - 1u), word); }
 //#end
 //#repeat n 8
             if (first + {n}u * lanes < count && lane < lanes) {

@@ -15,11 +15,12 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> queries: array<vec4<f32>>;         // (tokens, heads, head_dim)
-@group(0) @binding(3) var<storage, read> keys: array<vec4<f32>>;            // (kv_heads, context, head_dim)
-@group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;          // (kv_heads, context, head_dim)
+@group(0) @binding(3) var<storage, read> keys: array<vec4<u32>>;            // (kv_heads, context, head_dim)
+@group(0) @binding(4) var<storage, read> values: array<vec4<u32>>;          // (kv_heads, context, head_dim)
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;       // (tokens, heads, head_dim)
 
 //#import shared/reduce.wgsl
+//#import shared/kv_read.wgsl
 //#import shared/softcap.wgsl
 
 const TILE = 64u;
@@ -35,7 +36,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let words = params.head_dim >> 2u;
     let at = (token * params.heads + head) * words;
     if (thread < words) { query[thread] = queries[at + thread] * params.scale; }
-    let first_key = (head / (params.heads / params.kv_heads)) * params.context;
+    let cache_at = (head / (params.heads / params.kv_heads)) * kv_head(words, params.context);
     let position = step.position + token;
     let visible = select(step.position + step.tokens, position + 1u, params.causal == 1u);
     var first = 0u;
@@ -49,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var score = LOWEST;
         if (key < visible) {
             var sum = 0.0;
-            for (var i = 0u; i < words; i++) { sum += dot(query[i], keys[(first_key + key) * words + i]); }
+            for (var i = 0u; i < words; i++) { sum += dot(query[i], cached_key(cache_at, key, i, words, params.context)); }
             score = sum;
             if (params.softcap > 0.0) { score = softcap(sum, params.softcap); }
         }
@@ -64,7 +65,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (thread < words) {
             mixed *= shrink;
             let count = min(TILE, visible - tile);
-            for (var i = 0u; i < count; i++) { mixed += weight[i] * values[(first_key + tile + i) * words + thread]; }
+            for (var i = 0u; i < count; i++) {
+                mixed += weight[i] * cached_value(cache_at, tile + i, thread, words, params.context);
+            }
         }
     }
     if (thread < words) { out[at + thread] = mixed / total; }

@@ -16,10 +16,11 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> queries: array<vec4<f32>>;         // (tokens, heads, head_dim)
-@group(0) @binding(3) var<storage, read> keys: array<vec4<f32>>;            // (kv_heads, context, head_dim)
-@group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;          // (kv_heads, context, head_dim)
+@group(0) @binding(3) var<storage, read> keys: array<vec4<u32>>;            // (kv_heads, context, head_dim)
+@group(0) @binding(4) var<storage, read> values: array<vec4<u32>>;          // (kv_heads, context, head_dim)
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;       // (tokens, heads, head_dim)
 
+//#import shared/kv_read.wgsl
 //#import shared/softcap.wgsl
 //#import shared/splits.wgsl
 
@@ -47,9 +48,13 @@ fn fill(what: u32, first: u32, end: u32, cache_at: u32, thread: u32) {
     for (var i = thread; i < KEYS * HEAD_WORDS; i += 128u) {
         let line = i / HEAD_WORDS;
         let word = i % HEAD_WORDS;
-        let at = (cache_at + min(first + line, end - 1u)) * HEAD_WORDS + word;
+        let key = min(first + line, end - 1u);
         var four: vec4<f32>;
-        if (what == FROM_KEYS) { four = keys[at]; } else { four = values[at]; }
+        if (what == FROM_KEYS) {
+            four = cached_key(cache_at, key, word, HEAD_WORDS, params.context);
+        } else {
+            four = cached_value(cache_at, key, word, HEAD_WORDS, params.context);
+        }
         tile[line * LINE + word] = vec4<f16>(four);
     }
 }
@@ -64,7 +69,7 @@ fn main(
     let first_token = group.y * TOKENS;
     if (first_token >= step.tokens) { return; }
     let tokens = min(TOKENS, step.tokens - first_token);
-    let cache_at = (head / (params.heads / params.kv_heads)) * params.context;
+    let cache_at = (head / (params.heads / params.kv_heads)) * kv_head(HEAD_WORDS, params.context);
     let position = step.position + first_token;
     let begin = first_visible(position, params.window);
     let end = select(step.position + step.tokens, position + tokens, params.causal == 1u);

@@ -14,10 +14,11 @@ struct Params {
 }
 @group(0) @binding(1) var<uniform> params: Params;
 @group(0) @binding(2) var<storage, read> queries: array<vec4<f32>>;         // (tokens, heads, head_dim)
-@group(0) @binding(3) var<storage, read> keys: array<vec4<f32>>;            // (kv_heads, context, head_dim)
-@group(0) @binding(4) var<storage, read> values: array<vec4<f32>>;          // (kv_heads, context, head_dim)
+@group(0) @binding(3) var<storage, read> keys: array<vec4<u32>>;            // (kv_heads, context, head_dim)
+@group(0) @binding(4) var<storage, read> values: array<vec4<u32>>;          // (kv_heads, context, head_dim)
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;       // (tokens, heads, head_dim)
 
+//#import shared/kv_read.wgsl
 //#import shared/softcap.wgsl
 //#import shared/splits.wgsl
 
@@ -53,7 +54,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let first_token = group.y * TOKENS;
     if (first_token >= step.tokens) { return; }
     let tokens = min(TOKENS, step.tokens - first_token);
-    let cache_at = (head / (params.heads / params.kv_heads)) * params.context;
+    let cache_at = (head / (params.heads / params.kv_heads)) * kv_head(HEAD_WORDS, params.context);
     let position = step.position + first_token;
     let begin = first_visible(position, params.window);
     let end = select(step.position + step.tokens, position + tokens, params.causal == 1u);
@@ -88,7 +89,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             for (var i = thread; i < KEYS * WORDS; i += 128u) {
                 let key = min(tile + (i >> 2u), end - 1u);
                 four = vec4<f32>();
-                if (word < HEAD_WORDS) { four = keys[(cache_at + key) * HEAD_WORDS + word]; }
+                if (word < HEAD_WORDS) { four = cached_key(cache_at, key, word, HEAD_WORDS, params.context); }
                 key_words[key_place(i >> 2u, i & 3u)] = four;
             }
             workgroupBarrier();
@@ -152,7 +153,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let key = min(tile + quad * 4u + k, end - 1u);
 //#repeat n 4
                 if (HEAD_WORDS > {n}u * 16u && lane + {n}u * 16u < HEAD_WORDS) {
-                    let value = values[(cache_at + key) * HEAD_WORDS + lane + {n}u * 16u];
+                    let value = cached_value(cache_at, key, lane + {n}u * 16u, HEAD_WORDS, params.context);
                     mixed_0_{n} += s0[k] * value;
                     mixed_1_{n} += s1[k] * value;
                     mixed_2_{n} += s2[k] * value;

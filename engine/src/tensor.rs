@@ -242,6 +242,31 @@ impl std::fmt::Display for Format {
     }
 }
 
+/// How keys and values are kept in a cache. [`crate::kernel::KvLayout`] has the layout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub enum KvFormat {
+    /// IEEE 754 binary32.
+    F32,
+    /// Signed bytes; 32 numbers share a scale.
+    #[default]
+    Int8,
+    /// Four bits, of rotated numbers; 32 share a scale.
+    Int4,
+}
+
+impl KvFormat {
+    /// Its number in shaders: `KV` of `shaders/shared/kv_cache.wgsl`.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::F32 => 0,
+            Self::Int8 => 1,
+            Self::Int4 => 2,
+        }
+    }
+}
+
 /// A tensor of a program: an index into [`crate::plan::Program::tensors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TensorId(pub u32);

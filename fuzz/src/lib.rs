@@ -4,7 +4,8 @@ use hearth_engine::{
     device::CPU_PREFILL_TOKENS,
     file::{MemoryFolder, OpenedModel, open_model},
     memory,
-    model::{Model, ModelConfig},
+    model::{Model, ModelConfig, Recording},
+    tensor::KvFormat,
     text::{ChatTemplate, EncodeOptions, Tokenizer},
 };
 
@@ -28,11 +29,14 @@ pub fn open(folder: &MemoryFolder, file: Option<&str>) {
 /// anything.
 fn record(opened: &OpenedModel) {
     let Ok(config) = ModelConfig::read(&opened.documents) else { return };
-    let Ok(context_tokens) = memory::plan_context(CPU_PREFILL_TOKENS, &config, &opened.catalog, false, None, 16 << 20)
+    let (catalog, kv_cache) = (&opened.catalog, KvFormat::Int4);
+    let Ok(context_tokens) =
+        memory::plan_context(CPU_PREFILL_TOKENS, &config, catalog, false, kv_cache, None, 16 << 20)
     else {
         return;
     };
-    let Ok(model) = Model::record(config, &opened.catalog, context_tokens, false) else { return };
+    let wishes = Recording { context_tokens, scoring: false, batch_tokens: CPU_PREFILL_TOKENS, kv_cache };
+    let Ok(model) = Model::record_as(config, catalog, wishes) else { return };
     for component in model.weights.iter().flat_map(|weight| &weight.components) {
         if let Ok(tensor) = opened.catalog.tensor(&component.name) {
             let _ = pollster::block_on(opened.catalog.read_rows(tensor, 0..tensor.rows().min(2)));

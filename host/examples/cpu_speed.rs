@@ -17,7 +17,7 @@ use hearth_engine::{
     },
     plan::{Command, Plan, Program, TensorKind},
     quant::trellis::STRIP_ROWS,
-    tensor::{Format, TensorId},
+    tensor::{Format, KvFormat, TensorId},
 };
 use hearth_host::worker_pool;
 
@@ -85,7 +85,7 @@ fn turn(table: TensorId, x: TensorId, heads: u32) -> Command {
 
 fn keep(x: TensorId, cache: TensorId) -> Command {
     let params = kv_write::Params { kv_heads: KV_HEADS, head_dim: HEAD_DIM, context: CONTEXT };
-    Command::KvWrite(KvWrite { x, cache, params })
+    Command::KvWrite(KvWrite { x, cache, format: KvFormat::F32, params })
 }
 
 fn record(format: Format) -> Program {
@@ -136,7 +136,7 @@ fn record(format: Format) -> Program {
                 turn(ropes, k, KV_HEADS),
                 keep(k, keys),
                 keep(v, values),
-                Command::Attention(Attention { queries: q, keys, values, out, params }),
+                Command::Attention(Attention { queries: q, keys, values, format: KvFormat::F32, out, params }),
                 product(tokens_max, out, wo, x, [DIM, DIM], true),
                 norm(x, layer.norms[1], normed, false),
                 product(tokens_max, normed, w_gate, gate, [DIM, WIDE], false),

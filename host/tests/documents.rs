@@ -24,7 +24,7 @@ fn engine() -> EngineHandle {
 }
 
 fn load_request(model: &str) -> LoadRequest {
-    LoadRequest { model: fixture(model), device: DeviceChoice::Cpu, context_tokens: None }
+    LoadRequest { model: fixture(model), device: DeviceChoice::Cpu, ..LoadRequest::default() }
 }
 
 fn encoder(model: &str) -> Encoder {

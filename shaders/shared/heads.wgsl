@@ -65,7 +65,7 @@ fn turned(head: u32, at: u32) -> f32 {
     return a * turn.x - b * turn.y;
 }
 
-// The queries and the new key: from the projection, through norm and turn, into `query` and `new_key`.
+// The queries and the new key: from the projection, through norm and turn, into `query`.
 fn prepare(first_head: u32, kv_head: u32, thread: u32) {
     let words = params.head_dim >> 2u;
     let count = HEADS * words;
@@ -96,7 +96,7 @@ fn prepare(first_head: u32, kv_head: u32, thread: u32) {
         let head = word / words;
         let at = (word % words) * 4u;
         let four = vec4<f32>(turned(head, at), turned(head, at + 1u), turned(head, at + 2u), turned(head, at + 3u));
-        if (head < HEADS) { query[word] = four * params.scale; } else { new_key[word - HEADS * words] = four; }
+        query[word] = four * select(1.0, params.scale, head < HEADS);
     }
     workgroupBarrier();
 }

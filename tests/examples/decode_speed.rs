@@ -15,7 +15,7 @@ use hearth_engine::{
     kernel::Step,
     model::PlanIndex,
     protocol::BenchShape,
-    tensor::Format,
+    tensor::{Format, KvFormat},
 };
 use hearth_tests::sessions::open;
 
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
     println!("{:<22} {:>10} {:>10} {:>10}", "", "dispatches", "ms a token", "tokens/s");
     for (name, options, choosing) in ways.into_iter().filter(|(name, ..)| name.contains(wanted_way)) {
         let gpu = pollster::block_on(GpuDevice::open(&options)).expect("there is a GPU");
-        let wanted = SessionOptions { context_tokens: prompt + tokens, scoring: false };
+        let wanted = SessionOptions { context_tokens: prompt + tokens, scoring: false, kv_cache: KvFormat::F32 };
         let loaded = pollster::block_on(Session::load(Device::Gpu(gpu), &opened, wanted, &mut |_| Ok(())));
         let mut session = loaded.expect("it fits the GPU");
         session.set_choosing(choosing);

@@ -9,6 +9,7 @@ use hearth_engine::{
     decode::{Session, SessionOptions},
     device::{CpuDevice, Device, Serial, SimdLevel},
     file::{MemoryFolder, open_model},
+    tensor::KvFormat,
 };
 use hearth_tests::{files::golden, numbers::kl_divergence};
 
@@ -24,7 +25,8 @@ fn main() -> ExitCode {
     for golden in golden(name) {
         let opened = pollster::block_on(open_model(&folder, Some("model.gguf"))).expect("it is a model");
         // As long as the prompt, so that a rope with two sets of factors takes the one that the reference took.
-        let options = SessionOptions { context_tokens: golden.ids.len() as u32, scoring: true };
+        let options =
+            SessionOptions { context_tokens: golden.ids.len() as u32, scoring: true, kv_cache: KvFormat::F32 };
         let device = Device::Cpu(CpuDevice::with_simd(std::sync::Arc::new(Serial), SimdLevel::detect()));
         let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).expect("loads");
         let found = pollster::block_on(session.logits(&golden.ids)).expect("it runs");

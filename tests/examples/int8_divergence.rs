@@ -13,6 +13,7 @@ use hearth_engine::{
         cpu::{Activations, SimdLevel},
     },
     file::{MemoryFolder, open_model},
+    tensor::KvFormat,
 };
 use hearth_tests::{files::golden, numbers::kl_divergence};
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     let opened = pollster::block_on(open_model(&folder, Some("model.gguf"))).expect("it is a model");
     let mut sessions = [Activations::F32, Activations::Int8].map(|activations| {
         let device = Device::Cpu(CpuDevice::with(Arc::new(Serial), SimdLevel::detect(), activations));
-        let options = SessionOptions { context_tokens: 512, scoring: true };
+        let options = SessionOptions { context_tokens: 512, scoring: true, kv_cache: KvFormat::F32 };
         pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).expect("it loads")
     });
     let (mut total, mut worst, mut same, mut count) = (0.0, 0.0_f64, 0, 0);

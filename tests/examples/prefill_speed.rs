@@ -13,7 +13,7 @@ use hearth_engine::{
     file::BoxedFuture,
     model::PlanIndex,
     protocol::BenchShape,
-    tensor::Format,
+    tensor::{Format, KvFormat},
 };
 
 /// Nobody listens.
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         let gpu = pollster::block_on(GpuDevice::open(&options)).expect("there is a GPU");
         let context_tokens = lengths.iter().copied().max().unwrap_or(0) + 8;
         let started = Instant::now();
-        let wanted = SessionOptions { context_tokens, scoring: false };
+        let wanted = SessionOptions { context_tokens, scoring: false, kv_cache: KvFormat::F32 };
         let loaded = pollster::block_on(Session::load(Device::Gpu(gpu), &opened, wanted, &mut |_| Ok(())));
         let mut session = loaded.expect("it fits the GPU");
         println!("{name}: loaded in {:.1} s", started.elapsed().as_secs_f64());

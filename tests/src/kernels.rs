@@ -2,10 +2,10 @@
 
 use hearth_engine::{
     device::{Device, UPLOAD_ROWS},
-    kernel::{Matrix, Step},
+    kernel::{KvLayout, Matrix, Step},
     plan::{Command, Plan, Program, TensorKind},
     quant::trellis::Code,
-    tensor::{Format, TensorId},
+    tensor::{Format, KvFormat, TensorId},
 };
 
 use crate::{blocks, devices::Candidate, numbers::Random};
@@ -24,6 +24,30 @@ pub struct KernelCase {
     pub ids: Vec<u32>,
     weights: Vec<(TensorId, Vec<u8>)>,
     states: Vec<(TensorId, Vec<f32>)>,
+}
+
+/// Keys or values.
+pub struct Cache {
+    /// Where they are.
+    pub id: TensorId,
+    /// As they lie there.
+    pub stored: Vec<f32>,
+    /// (kv_heads, context, head_dim).
+    pub numbers: Vec<f32>,
+}
+
+/// All numbers of a cache.
+pub fn unpacked(layout: KvLayout, stored: &[f32]) -> Vec<f32> {
+    let words: Vec<u32> = stored.iter().map(|word| word.to_bits()).collect();
+    let mut numbers = vec![0.0; words.len() / layout.head_words() as usize * layout.context * layout.head_dim];
+    for (head, numbers) in
+        words.chunks(layout.head_words() as usize).zip(numbers.chunks_mut(layout.context * layout.head_dim))
+    {
+        for (position, row) in numbers.chunks_mut(layout.head_dim).enumerate() {
+            layout.read_row(head, position, row);
+        }
+    }
+    numbers
 }
 
 /// What must come out of a case.
@@ -65,11 +89,35 @@ impl KernelCase {
         (self.state(rows, columns, numbers.clone()), numbers)
     }
 
+    /// A cache of random numbers, what lies in it, and the numbers as they were rounded: (kv_heads, context, head_dim).
+    pub fn cache(&mut self, format: KvFormat, kv_heads: u32, head_dim: u32, context: u32) -> Cache {
+        let layout = KvLayout::new(format, head_dim, context);
+        let numbers = self.random.numbers(u64::from(kv_heads * context) * u64::from(head_dim));
+        let mut words = vec![0; layout.head_words() as usize * kv_heads as usize];
+        for (head, numbers) in
+            words.chunks_mut(layout.head_words() as usize).zip(numbers.chunks(layout.context * layout.head_dim))
+        {
+            for (position, row) in numbers.chunks(layout.head_dim).enumerate() {
+                layout.write_row(row, position, head);
+            }
+        }
+        let stored: Vec<f32> = words.iter().map(|word| f32::from_bits(*word)).collect();
+        let numbers = unpacked(layout, &stored);
+        let id = self.state(kv_heads, layout.head_words() as u32, stored.clone());
+        Cache { id, stored, numbers }
+    }
+
     /// A tensor of these numbers.
     pub fn state(&mut self, rows: u32, columns: u32, numbers: Vec<f32>) -> TensorId {
         let id = self.program.declare("state", TensorKind::State, rows.into(), columns.into());
         self.states.push((id, numbers));
         id
+    }
+
+    /// Fills a tensor with other numbers than it was declared with.
+    pub fn write(&mut self, id: TensorId, numbers: Vec<f32>) {
+        self.states.retain(|(state, _)| *state != id);
+        self.states.push((id, numbers));
     }
 
     /// A tensor that only lives between commands.

@@ -137,7 +137,12 @@ impl Host {
 
     /// Loads a model; the last event.
     pub fn load(&self, model: &str, device: DeviceChoice, context_tokens: Option<u32>) -> Event {
-        last(self.ask(Request::Load(LoadRequest { model: model.into(), device, context_tokens })))
+        last(self.ask(Request::Load(LoadRequest {
+            model: model.into(),
+            device,
+            context_tokens,
+            ..LoadRequest::default()
+        })))
     }
 
     /// Continues a text; all events.

@@ -7,6 +7,7 @@ use hearth_engine::{
     file::{BoxedFuture, OpenedModel, open_model},
     model::{Model, ModelConfig},
     protocol::Sampling,
+    tensor::KvFormat,
     text::{TextStream, Tokenizer},
 };
 
@@ -18,16 +19,32 @@ pub fn open(path: &str) -> OpenedModel {
     pollster::block_on(open_model(&folder, file.as_deref())).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Loads a model onto a candidate, with logits for every position.
+/// Loads a model onto a candidate, with logits for every position. Keys and values are kept in F32: what is compared
+/// with other programs shall not be rounded.
 pub fn load(candidate: &Candidate, opened: &OpenedModel, context_tokens: u32) -> Result<Session> {
-    let config = ModelConfig::read(&opened.documents)?;
-    let model = Model::record(config, &opened.catalog, context_tokens, true)?;
-    load_on(candidate.open(&model.program), opened, context_tokens)
+    load_with(candidate, opened, context_tokens, KvFormat::F32)
 }
 
-/// Loads a model onto a device, with logits for every position.
+/// The same, with keys and values kept as is wished.
+pub fn load_with(
+    candidate: &Candidate,
+    opened: &OpenedModel,
+    context_tokens: u32,
+    kv_cache: KvFormat,
+) -> Result<Session> {
+    let config = ModelConfig::read(&opened.documents)?;
+    let model = Model::record(config, &opened.catalog, context_tokens, true)?;
+    load_on_with(candidate.open(&model.program), opened, context_tokens, kv_cache)
+}
+
+/// Loads a model onto a device, with logits for every position, and keys and values in F32.
 pub fn load_on(device: Device, opened: &OpenedModel, context_tokens: u32) -> Result<Session> {
-    let options = SessionOptions { context_tokens, scoring: true };
+    load_on_with(device, opened, context_tokens, KvFormat::F32)
+}
+
+/// The same, with keys and values kept as is wished.
+pub fn load_on_with(device: Device, opened: &OpenedModel, context_tokens: u32, kv_cache: KvFormat) -> Result<Session> {
+    let options = SessionOptions { context_tokens, scoring: true, kv_cache };
     pollster::block_on(Session::load(device, opened, options, &mut |_| Ok(())))
 }
 

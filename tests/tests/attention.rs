@@ -3,6 +3,7 @@
 use hearth_engine::{
     kernel::{Attention, Step, shader::attention::Params},
     plan::Command,
+    tensor::KvFormat,
 };
 use hearth_tests::kernels::{Expected, KernelCase, check_everywhere};
 
@@ -10,16 +11,21 @@ use hearth_tests::kernels::{Expected, KernelCase, check_everywhere};
 const MIX: f64 = 1e-5;
 
 fn case(params: Params, position: u32, tokens: u32) -> (KernelCase, Expected) {
+    case_in(KvFormat::F32, params, position, tokens)
+}
+
+fn case_in(format: KvFormat, params: Params, position: u32, tokens: u32) -> (KernelCase, Expected) {
     let Params { heads, kv_heads, head_dim, context, .. } = params;
     let step = Step { position, tokens };
-    let mut case = KernelCase::new(format!("attention {params:?}, {step:?}"), step);
+    let mut case = KernelCase::new(format!("attention {format:?} {params:?}, {step:?}"), step);
     let (queries, query_numbers) = case.numbers(37, heads * head_dim);
-    let (keys, key_numbers) = case.numbers(kv_heads * context, head_dim);
-    let (values, value_numbers) = case.numbers(kv_heads * context, head_dim);
+    let keys = case.cache(format, kv_heads, head_dim, context);
+    let values = case.cache(format, kv_heads, head_dim, context);
     let (out, before) = case.numbers(37, heads * head_dim);
-    let command = Attention { queries, keys, values, out, params };
+    let command = Attention { queries, keys: keys.id, values: values.id, format, out, params };
     let mut twin = before.clone();
-    command.twin(step, &query_numbers, &key_numbers, &value_numbers, &mut twin);
+    command.twin(step, &query_numbers, &keys.stored, &values.stored, &mut twin);
+    let (key_numbers, value_numbers) = (keys.numbers, values.numbers);
 
     let mut reference: Vec<f64> = before.iter().map(|number| f64::from(*number)).collect();
     let mut tolerance = vec![0.0; reference.len()];
@@ -81,6 +87,23 @@ fn attention_of_every_head_shape() {
         .into_iter()
         .map(|(heads, kv_heads, head_dim)| case(params(heads, kv_heads, head_dim, 100), 70, 5))
         .collect();
+    check_everywhere(&cases);
+}
+
+#[test]
+fn attention_of_packed_caches() {
+    let shapes = [(1, 1, 4), (4, 2, 16), (3, 3, 20), (7, 1, 64), (2, 2, 96), (4, 4, 128), (2, 1, 256)];
+    let mut cases = Vec::new();
+    for format in [KvFormat::Int8, KvFormat::Int4] {
+        for (heads, kv_heads, head_dim) in shapes {
+            for (position, tokens) in [(0, 1), (70, 1), (64, 5), (20, 37)] {
+                // So many positions that heads' scales end within a vec4.
+                cases.push(case_in(format, params(heads, kv_heads, head_dim, 101), position, tokens));
+            }
+        }
+        let windowed = Params { window: 33, softcap: 5.0, ..params(4, 2, 48, 200) };
+        cases.extend([(100, 1), (100, 37)].map(|(position, tokens)| case_in(format, windowed, position, tokens)));
+    }
     check_everywhere(&cases);
 }
 

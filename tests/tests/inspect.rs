@@ -7,13 +7,13 @@ use hearth_engine::{
     device::{CPU_PREFILL_TOKENS, CpuDevice, Device, Serial, cpu::activation_bytes},
     file::{GgufMetadata, GgufTensor, GgufValue, MemoryFolder, write_gguf},
     memory::{Planner, plan_context},
-    model::{EmbedderConfig, Model, ModelConfig},
+    model::{EmbedderConfig, Model, ModelConfig, Recording},
     plan::{Program, Slots, TensorKind},
     protocol::{
         DeviceChoice, Event, FailureCode, Fit, InspectRequest, Layout, MemoryPlan, ModelReport, ModelTask, Outlook,
         Request,
     },
-    tensor::Format,
+    tensor::{Format, KvFormat},
     text::Tokenizer,
 };
 use hearth_tests::{
@@ -27,7 +27,7 @@ const GGUF: &str = "tests/fixtures/tiny-llama-q8_0.gguf";
 const GGUF_NAME: &str = "tiny-llama-q8_0.gguf";
 
 fn inspect_with(host: &Host, model: &str, context_tokens: Option<u32>) -> Event {
-    let request = InspectRequest { model: model.into(), context_tokens, tensors: true };
+    let request = InspectRequest { model: model.into(), context_tokens, tensors: true, kv_cache: KvFormat::Int8 };
     last(host.ask(Request::Inspect(request)))
 }
 
@@ -111,14 +111,15 @@ fn a_plan_is_what_the_recorded_program_takes() {
             let MemoryPlan { context_tokens, weights_bytes, cache_bytes, total_bytes, .. } = outlook.memory;
             // There is no GPU here that would be taken.
             let batch = CPU_PREFILL_TOKENS;
-            let model = Model::record_batches(config, &opened.catalog, context_tokens, false, batch).unwrap();
+            let wishes = Recording { context_tokens, scoring: false, batch_tokens: batch, kv_cache: KvFormat::Int8 };
+            let model = Model::record_as(config, &opened.catalog, wishes).unwrap();
             let sum = |wanted: fn(&str, TensorKind) -> bool| {
                 let tensors = model.program.tensors.iter().filter(|tensor| wanted(&tensor.label, tensor.kind));
                 tensors.map(|tensor| tensor.bytes()).sum::<u64>()
             };
             assert_eq!(weights_bytes, sum(|_, kind| matches!(kind, TensorKind::Weight(_))));
             assert_eq!(cache_bytes, sum(|label, _| label.contains(" cache ")), "{path}, {context_tokens}");
-            assert_eq!(cache_bytes, Model::cache_bytes(&model.config, context_tokens));
+            assert_eq!(cache_bytes, Model::cache_bytes(&model.config, context_tokens, KvFormat::Int8));
             let on_device = program_bytes(&model.program);
             assert!(total_bytes >= on_device && total_bytes < on_device + on_device / 4, "{total_bytes} {on_device}");
         }
@@ -134,13 +135,19 @@ fn a_cpu_takes_what_was_said_and_no_more_once_it_runs() {
         let most = plan(&inspect(path), 192).memory;
         let memory = Planner::new(&config, &opened.catalog, false).with_batches(CPU_PREFILL_TOKENS).plan(192).unwrap();
         assert!(memory.total_bytes <= most.total_bytes, "{path}");
-        let model = Model::record_batches(config, &opened.catalog, 192, false, CPU_PREFILL_TOKENS).unwrap();
+        let wishes = Recording {
+            context_tokens: 192,
+            scoring: false,
+            batch_tokens: CPU_PREFILL_TOKENS,
+            kv_cache: KvFormat::Int8,
+        };
+        let model = Model::record_as(config, &opened.catalog, wishes).unwrap();
         let program = model.program;
         let activations_bytes = activation_bytes(&program);
         assert_eq!(activations_bytes > 0, !path.contains("bf16"), "{path}");
         assert_eq!(memory.scratch_bytes, Slots::assign(&program).bytes() + activations_bytes, "{path}");
         let device = Device::Cpu(CpuDevice::new(Arc::new(Serial)));
-        let options = SessionOptions { context_tokens: 192, scoring: false };
+        let options = SessionOptions { context_tokens: 192, scoring: false, kv_cache: KvFormat::Int8 };
         let mut session = pollster::block_on(Session::load(device, &opened, options, &mut |_| Ok(()))).unwrap();
         let before = session.device().allocated_bytes();
         // Rows are padded to groups of sixteen, and tensors to cache lines; what is read back lies outside.
@@ -212,7 +219,7 @@ fn longer_contexts_than_are_recorded_are_drawn_out() {
     let mut config = ModelConfig::read(&open(TINY).documents).unwrap();
     config.context_tokens = 1 << 24;
     let catalog = open(TINY).catalog;
-    let mut planner = Planner::new(&config, &catalog, false);
+    let mut planner = Planner::new(&config, &catalog, false).with_kv_cache(KvFormat::F32);
     // Two layers, keys and values, 2 heads of 16 numbers of 4 bytes.
     let per_token = 2 * 2 * 2 * 16 * 4;
     for context in [256, 32_768, 32_769, 1 << 24] {
@@ -234,10 +241,12 @@ fn the_default_steps_down_and_a_wish_is_kept_or_refused() {
     config.context_tokens = 100_000;
     let catalog = open(TINY).catalog;
     let batch = CPU_PREFILL_TOKENS;
-    let choose = |wanted, available_bytes| plan_context(batch, &config, &catalog, false, wanted, available_bytes);
+    let choose =
+        |wanted, available_bytes| plan_context(batch, &config, &catalog, false, KvFormat::F32, wanted, available_bytes);
     assert_eq!(choose(None, 0), Ok(8192));
     assert_eq!(choose(Some(100_000), 0), Ok(100_000));
-    let needed = Planner::new(&config, &catalog, false).with_batches(batch).plan(2048).unwrap().total_bytes;
+    let planner = || Planner::new(&config, &catalog, false).with_batches(batch).with_kv_cache(KvFormat::F32);
+    let needed = planner().plan(2048).unwrap().total_bytes;
     assert_eq!(choose(None, needed), Ok(2048));
     assert_eq!(choose(None, needed - 1), Ok(1024));
     assert_eq!(choose(Some(2048), needed), Ok(2048));
@@ -250,7 +259,7 @@ fn the_default_steps_down_and_a_wish_is_kept_or_refused() {
     assert!(error.contains(&format!("the weights alone take {weights_kib:.1} KiB")), "{error}");
     assert!(choose(Some(100_001), 0).is_err() && choose(Some(0), 0).is_err());
     // All logits of a batch take more than one row of them.
-    assert!(plan_context(batch, &config, &catalog, true, Some(2048), needed).is_err());
+    assert!(plan_context(batch, &config, &catalog, true, KvFormat::F32, Some(2048), needed).is_err());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use hearth_engine::{
         shader::{add_bias, gated, kv_write, last_row, rms_norm, rope, scale},
     },
     plan::Command,
-    tensor::Format,
+    tensor::{Format, KvFormat},
 };
 use hearth_tests::kernels::{Expected, KernelCase, check_everywhere, decode, matrix};
 
@@ -250,7 +250,8 @@ fn kv_write() {
         let mut case = KernelCase::new(format!("kv_write {kv_heads} heads of {head_dim}, {step:?}"), step);
         let (x, numbers) = case.numbers(37, kv_heads * head_dim);
         let (cache, before) = case.numbers(kv_heads * context, head_dim);
-        let command = KvWrite { x, cache, params: kv_write::Params { kv_heads, head_dim, context } };
+        let command =
+            KvWrite { x, cache, format: KvFormat::F32, params: kv_write::Params { kv_heads, head_dim, context } };
         let mut twin = before.clone();
         command.twin(step, &numbers, &mut twin);
         let mut reference = doubles(&before);

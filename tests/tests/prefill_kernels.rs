@@ -8,7 +8,7 @@ use hearth_engine::{
         shader::{Kernel, attention::Params, gated, rms_norm},
     },
     plan::{Command, Plan, TensorKind},
-    tensor::{Format, TensorId},
+    tensor::{Format, KvFormat, TensorId},
 };
 use hearth_tests::{
     devices::{adapters, split_limit},
@@ -245,14 +245,23 @@ struct Batch {
 }
 
 fn attention(params: Params, position: u32, tokens: u32) -> Batch {
+    attention_in(KvFormat::F32, params, position, tokens)
+}
+
+fn attention_in(format: KvFormat, params: Params, position: u32, tokens: u32) -> Batch {
     let Params { heads, kv_heads, head_dim, context, .. } = params;
     let tokens_max = tokens + 2;
-    let mut case = KernelCase::new(format!("{params:?} at {position} by {tokens}"), Step { position, tokens });
+    let mut case =
+        KernelCase::new(format!("{format:?} {params:?} at {position} by {tokens}"), Step { position, tokens });
     let (queries, q) = case.numbers(tokens_max, heads * head_dim);
-    let (keys, k) = case.numbers(kv_heads * context, head_dim);
-    let (values, v) = case.numbers(kv_heads * context, head_dim);
+    let (keys, values) =
+        (case.cache(format, kv_heads, head_dim, context), case.cache(format, kv_heads, head_dim, context));
+    let (k, v) = (keys.numbers, values.numbers);
     let (out, before) = case.numbers(tokens_max, heads * head_dim);
-    case.command(tokens_max, Command::Attention(Attention { queries, keys, values, out, params }));
+    case.command(
+        tokens_max,
+        Command::Attention(Attention { queries, keys: keys.id, values: values.id, format, out, params }),
+    );
     let width = head_dim as usize;
     let mut reference: Vec<f64> = before.iter().map(|number| f64::from(*number)).collect();
     let mut exact = vec![0.0; reference.len()];
@@ -314,6 +323,14 @@ fn attention_in_tiles() {
         attention(Params { causal: 0, ..small }, 0, 37),
         attention(Params { softcap: 5.0, scale: 2.0, window: 70, ..small }, 100, 67),
         attention(Params { softcap: 0.5, ..small }, 10, 67),
+        attention_in(KvFormat::Int8, small, 63, 65),
+        attention_in(KvFormat::Int8, plain(3, 3, 20, 201), 70, 37),
+        attention_in(KvFormat::Int8, plain(2, 1, 128, 200), 100, 37),
+        attention_in(KvFormat::Int8, plain(2, 2, 256, 150), 60, 40),
+        attention_in(KvFormat::Int4, small, 63, 65),
+        attention_in(KvFormat::Int4, plain(3, 3, 20, 201), 70, 37),
+        attention_in(KvFormat::Int4, plain(2, 1, 128, 200), 100, 37),
+        attention_in(KvFormat::Int4, Params { window: 65, ..plain(2, 2, 96, 150) }, 60, 40),
     ];
     let mut complaints = Vec::new();
     let kinds = [(AttentionKind::Tiled, Kernel::AttentionTiled), (AttentionKind::Cooperative, Kernel::AttentionCoop)];

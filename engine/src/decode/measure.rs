@@ -6,7 +6,9 @@ use crate::{
     device::{Device, Timed},
     kernel::Step,
     model::PlanIndex,
+    plan::Command,
     protocol::Sampling,
+    tensor::KvFormat,
 };
 
 /// Floats that are written to a cache at once.
@@ -41,7 +43,15 @@ impl Session {
 
     /// Fills every cache with numbers, the same piece over and over: memory of zeros may be quicker than memory in use.
     pub async fn fill_caches(&mut self, mut number: impl FnMut() -> f32) -> Result<()> {
-        let piece: Vec<f32> = std::iter::repeat_with(&mut number).take(FILL_ELEMENTS).collect();
+        let program = &self.model.program;
+        let is_packed = program.plans.iter().flat_map(|plan| &plan.commands).any(|command| match command {
+            Command::KvWrite(write) => write.format != KvFormat::F32,
+            _ => false,
+        });
+        // A packed cache's words may be two scales: each half of one must stand for a number then.
+        let word = |number: f32| f32::from_bits(number.to_bits() & 0xffff_0000 | number.to_bits() >> 16);
+        let numbers = std::iter::repeat_with(|| if is_packed { word(number()) } else { number() });
+        let piece: Vec<f32> = numbers.take(FILL_ELEMENTS).collect();
         for id in self.model.program.caches() {
             let elements = self.model.program.tensor(id).elements();
             for at in (0..elements).step_by(FILL_ELEMENTS) {

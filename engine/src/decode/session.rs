@@ -9,8 +9,8 @@ use crate::{
     device::{Device, Fetch, Ids, Work},
     file::OpenedModel,
     kernel::Step,
-    model::{Model, ModelConfig, PlanIndex},
-    tensor::TensorId,
+    model::{Model, ModelConfig, PlanIndex, Recording},
+    tensor::{KvFormat, TensorId},
 };
 
 /// How to load a model.
@@ -20,6 +20,8 @@ pub struct SessionOptions {
     pub context_tokens: u32,
     /// Whether the logits of every position can be asked for.
     pub scoring: bool,
+    /// How keys and values are cached.
+    pub kv_cache: KvFormat,
 }
 
 /// A model that is ready, with the tokens whose keys and values it still remembers.
@@ -41,8 +43,9 @@ impl Session {
     ) -> Result<Self> {
         let config = ModelConfig::read(&opened.documents)?;
         let catalog = &opened.catalog;
-        let SessionOptions { context_tokens, scoring } = options;
-        let model = Model::record_batches(config, catalog, context_tokens, scoring, device.prefill_tokens())?;
+        let SessionOptions { context_tokens, scoring, kv_cache } = options;
+        let batch_tokens = device.prefill_tokens();
+        let model = Model::record_as(config, catalog, Recording { context_tokens, scoring, batch_tokens, kv_cache })?;
         device.prepare(&model.program).await?;
         let (weights, states) = (&model.weights, &model.states);
         Cargo { catalog, weights, states, context_tokens: options.context_tokens }.load(&mut device, progress).await?;

@@ -2,7 +2,7 @@
 //! commands that it stands for: norms of the heads, turns, writes to the cache, and the mix.
 
 use super::{Step, shader};
-use crate::tensor::TensorId;
+use crate::tensor::{KvFormat, TensorId};
 
 /// Query heads that a workgroup takes at most, and how many numbers they may have in all: what shared memory holds.
 const HEADS_EACH_MAX: u32 = 8;
@@ -43,8 +43,10 @@ pub struct Attend {
     pub turn: Option<HeadTurn>,
     /// (kv_heads, context, head_dim).
     pub keys: TensorId,
-    /// (kv_heads, context, head_dim).
+    /// The same.
     pub values: TensorId,
+    /// How keys and values are stored; if in four bits, they and queries are rotated, and what is mixed is turned back.
+    pub format: KvFormat,
     /// (heads, head_dim).
     pub out: TensorId,
     /// Of the attention itself.

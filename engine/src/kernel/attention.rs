@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Operands, Step, shader::attention::Params, softcap::softcap};
-use crate::tensor::TensorId;
+use super::{KvLayout, Operands, Step, shader::attention::Params, softcap::softcap};
+use crate::tensor::{KvFormat, TensorId};
 
 /// The widest head that the shader's shared memory holds.
 pub const HEAD_DIM_MAX: u32 = 256;
@@ -13,10 +13,12 @@ pub const HEAD_DIM_MAX: u32 = 256;
 pub struct Attention {
     /// (tokens, heads, head_dim).
     pub queries: TensorId,
-    /// (kv_heads, context, head_dim).
+    /// (kv_heads, context, head_dim), as [`KvLayout`] lays it out.
     pub keys: TensorId,
-    /// (kv_heads, context, head_dim).
+    /// The same.
     pub values: TensorId,
+    /// How keys and values are stored.
+    pub format: KvFormat,
     /// (tokens, heads, head_dim).
     pub out: TensorId,
     /// The shader's.
@@ -27,6 +29,24 @@ impl Attention {
     /// In the order of the bindings.
     pub fn operands(&self) -> Operands {
         vec![self.queries, self.keys, self.values, self.out]
+    }
+
+    /// How each head's part of a cache is laid out.
+    pub fn layout(&self) -> KvLayout {
+        KvLayout::new(self.format, self.params.head_dim, self.params.context)
+    }
+
+    /// All numbers of a cache.
+    fn unpacked(&self, cache: &[f32]) -> Vec<f32> {
+        let (layout, cache): (_, &[u32]) = (self.layout(), bytemuck::cast_slice(cache));
+        let mut numbers = vec![0.0; layout.context * layout.head_dim * self.params.kv_heads as usize];
+        let heads = cache.chunks_exact(layout.head_words() as usize);
+        for (head, numbers) in heads.zip(numbers.chunks_exact_mut(layout.context * layout.head_dim)) {
+            for (position, row) in numbers.chunks_exact_mut(layout.head_dim).enumerate() {
+                layout.read_row(head, position, row);
+            }
+        }
+        numbers
     }
 
     /// A workgroup for each head of each token.
@@ -44,6 +64,7 @@ impl Attention {
     /// The scalar twin: all heads of all tokens.
     pub fn twin(&self, step: Step, queries: &[f32], keys: &[f32], values: &[f32], out: &mut [f32]) {
         let head_dim = self.params.head_dim as usize;
+        let (keys, values) = (&self.unpacked(keys), &self.unpacked(values));
         let count = (step.tokens * self.params.heads) as usize;
         let mut scores = Vec::new();
         for (index, out) in out.chunks_exact_mut(head_dim).enumerate().take(count) {

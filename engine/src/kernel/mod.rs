@@ -14,6 +14,7 @@ mod expert_matvec;
 mod fused_matvec;
 mod gated;
 mod gelu;
+mod kv_cache;
 mod kv_write;
 mod last_row;
 mod layer_norm;
@@ -43,6 +44,7 @@ pub use fused_matvec::{Epilogue, FUSED_MATRICES_MAX, FusedMatrix, FusedMatvec, F
 pub use gated::{Activation, GELU_CUBIC, GELU_LINEAR, Gated};
 pub use gelu::Gelu;
 pub(crate) use gelu::{TAIL_SERIES, TAIL_STEP};
+pub use kv_cache::{KV_BLOCK, KvLayout};
 pub use kv_write::KvWrite;
 pub use last_row::LastRow;
 pub use layer_norm::LayerNorm;

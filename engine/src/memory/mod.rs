@@ -12,10 +12,10 @@ use crate::{
     device::cpu::activation_bytes,
     error::human_bytes,
     file::Catalog,
-    model::{EmbedderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, SentenceConfig},
+    model::{EmbedderConfig, Model, ModelConfig, PREFILL_TOKENS_MAX, Recording, SentenceConfig},
     plan::{Program, Slots, TensorKind},
     protocol::MemoryPlan,
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 /// Without a wish from the person, no more context than this is made room for: few conversations need more, and the
@@ -39,6 +39,8 @@ pub struct Planner<'a> {
     catalog: &'a Catalog,
     /// Tokens of a prompt that the device is given at once.
     batch_tokens: u32,
+    /// How keys and values are cached.
+    kv_cache: KvFormat,
     known: BTreeMap<u32, MemoryPlan>,
 }
 
@@ -55,6 +57,7 @@ impl<'a> Planner<'a> {
             subject: Subject::Decoder { config, scoring },
             catalog,
             batch_tokens: PREFILL_TOKENS_MAX,
+            kv_cache: KvFormat::default(),
             known: BTreeMap::new(),
         }
     }
@@ -65,6 +68,7 @@ impl<'a> Planner<'a> {
             subject: Subject::Embedder { config, sentence },
             catalog,
             batch_tokens: PREFILL_TOKENS_MAX,
+            kv_cache: KvFormat::default(),
             known: BTreeMap::new(),
         }
     }
@@ -73,6 +77,11 @@ impl<'a> Planner<'a> {
     /// so that what fits on one fits on all.
     pub fn with_batches(self, batch_tokens: u32) -> Self {
         Self { batch_tokens, ..self }
+    }
+
+    /// With keys and values cached so.
+    pub fn with_kv_cache(self, kv_cache: KvFormat) -> Self {
+        Self { kv_cache, ..self }
     }
 
     /// Tokens that the model was made for.
@@ -102,8 +111,9 @@ impl<'a> Planner<'a> {
     fn record(&self, context_tokens: u32) -> Result<MemoryPlan> {
         Ok(match self.subject {
             Subject::Decoder { config, scoring } => {
-                let batch = self.batch_tokens;
-                measure_decoder(&Model::record_batches(config.clone(), self.catalog, context_tokens, scoring, batch)?)
+                let Self { batch_tokens, kv_cache, .. } = *self;
+                let wishes = Recording { context_tokens, scoring, batch_tokens, kv_cache };
+                measure_decoder(&Model::record_as(config.clone(), self.catalog, wishes)?)
             }
             Subject::Embedder { config, .. } => encoder::measure_encoder(&config.record(self.catalog, context_tokens)?),
         })
@@ -174,10 +184,11 @@ pub fn plan_context(
     config: &ModelConfig,
     catalog: &Catalog,
     scoring: bool,
+    kv_cache: KvFormat,
     wanted: Option<u32>,
     available_bytes: u64,
 ) -> Result<u32> {
-    let mut planner = Planner::new(config, catalog, scoring).with_batches(batch_tokens);
+    let mut planner = Planner::new(config, catalog, scoring).with_batches(batch_tokens).with_kv_cache(kv_cache);
     let context = planner.choose_context(wanted, available_bytes)?;
     if available_bytes == 0 {
         return Ok(context);

@@ -9,7 +9,7 @@ use crate::{
         shader::{add_bias, add_rows, attention, gelu, kv_write, layer_norm},
     },
     plan::{Command, Plan, Program, TensorKind},
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 /// A recorded encoder, or a decoder in its place. Its program has one plan: a whole text in, a vector for each of its
@@ -156,7 +156,7 @@ impl Recorder<'_> {
             let rows = u64::from(heads) * u64::from(context);
             let cache = self.program.declare("by head", TensorKind::Scratch, rows, head_dim.into());
             let params = kv_write::Params { kv_heads: heads, head_dim, context };
-            self.commands.push(Command::KvWrite(KvWrite { x, cache, params }));
+            self.commands.push(Command::KvWrite(KvWrite { x, cache, format: KvFormat::F32, params }));
             cache
         });
         let mixed = self.scratch("mixed values", hidden);
@@ -169,7 +169,8 @@ impl Recorder<'_> {
             causal: 0,
             ..attention::Params::default()
         };
-        self.commands.push(Command::Attention(Attention { queries, keys, values, out: mixed, params }));
+        let format = KvFormat::F32;
+        self.commands.push(Command::Attention(Attention { queries, keys, values, format, out: mixed, params }));
         self.add_linear(Part::AttentionOutput, layer, mixed, stream, hidden, hidden)?;
         self.norm(Part::AttentionNorm, layer, stream)
     }

@@ -23,7 +23,7 @@ pub use embedder::EmbedderConfig;
 pub use encoder::Encoder;
 pub use encoder_config::{EncoderArchitecture, EncoderConfig, EncoderNaming};
 pub use names::{Naming, Role};
-pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex, SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
+pub use record::{Model, PREFILL_TOKENS_MAX, PlanIndex, Recording, SHORTLIST_TOKENS_MAX, SHORTLIST_TOKENS_MIN};
 pub use rope::{RopeConfig, RopeScaling};
 pub use sentence::SentenceConfig;
 pub use weights::{Component, StateInit, WeightLoad};

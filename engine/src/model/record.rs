@@ -17,11 +17,11 @@ use crate::{
     Error, Result,
     file::Catalog,
     kernel::{
-        AddBias, AddScaled, Embed, LastRow, Matmul, Matvec, RmsNorm, Scale,
+        AddBias, AddScaled, Embed, KvLayout, LastRow, Matmul, Matvec, RmsNorm, Scale,
         shader::{add_bias, add_scaled, last_row, rms_norm, scale},
     },
     plan::{Command, Plan, Program, TensorKind},
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 /// The largest batch of a prefill. A GPU reads all weights once for it, and is busy for some tens of milliseconds.
@@ -43,6 +43,19 @@ pub enum PlanIndex {
     Shortlist = 3,
     /// A batch; logits of every token. Only recorded on request.
     Score = 4,
+}
+
+/// How a model is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// Tokens of context that there is room for.
+    pub context_tokens: u32,
+    /// Whether there is [`PlanIndex::Score`].
+    pub scoring: bool,
+    /// The most tokens of a batch in a prefill.
+    pub batch_tokens: u32,
+    /// How keys and values are cached.
+    pub kv_cache: KvFormat,
 }
 
 /// A recorded model.
@@ -69,7 +82,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Records the plans of a model for a context of so many tokens. `scoring` adds [`PlanIndex::Score`].
+    /// Records the plans of a model for a context of so many tokens, with keys and values in F32. `scoring` adds
+    /// [`PlanIndex::Score`].
     pub fn record(config: ModelConfig, catalog: &Catalog, context_tokens: u32, scoring: bool) -> Result<Self> {
         Self::record_batches(config, catalog, context_tokens, scoring, PREFILL_TOKENS_MAX)
     }
@@ -82,11 +96,18 @@ impl Model {
         scoring: bool,
         batch_tokens: u32,
     ) -> Result<Self> {
+        Self::record_as(config, catalog, Recording { context_tokens, scoring, batch_tokens, kv_cache: KvFormat::F32 })
+    }
+
+    /// The same, as is wished.
+    pub fn record_as(config: ModelConfig, catalog: &Catalog, wishes: Recording) -> Result<Self> {
+        let Recording { context_tokens, scoring, batch_tokens, kv_cache } = wishes;
         if !config.causal {
             let reason = "is false: the model sees a whole text at once, so it makes vectors and cannot continue texts";
             return Err(Error::config("is_causal", reason));
         }
         let mut recorder = Recorder::new(&config, catalog, context_tokens)?;
+        recorder.kv_cache = kv_cache;
         // No batch is longer than the context, and one whose logits are all wanted must fit too.
         recorder.batch = batch_tokens.min(context_tokens).clamp(SCORE_TOKENS_MAX, PREFILL_TOKENS_MAX);
         let shared = recorder.shared(scoring)?;
@@ -106,8 +127,9 @@ impl Model {
     }
 
     /// Bytes of the caches.
-    pub fn cache_bytes(config: &ModelConfig, context_tokens: u32) -> u64 {
-        u64::from(config.layers) * 2 * u64::from(config.kv_heads * config.head_dim) * u64::from(context_tokens) * 4
+    pub fn cache_bytes(config: &ModelConfig, context_tokens: u32, kv_cache: KvFormat) -> u64 {
+        let head = KvLayout::new(kv_cache, config.head_dim, context_tokens).head_words() * 4;
+        u64::from(config.layers) * 2 * u64::from(config.kv_heads) * head
     }
 }
 
@@ -133,6 +155,8 @@ struct Recorder<'a> {
     batch: u32,
     /// Whether keys and values are kept for the tokens of the next batch.
     remembers: bool,
+    /// How they are kept then.
+    kv_cache: KvFormat,
     program: Program,
     weights: Weights<'a>,
     commands: Vec<Command>,
@@ -149,6 +173,7 @@ impl<'a> Recorder<'a> {
             context,
             batch: PREFILL_TOKENS_MAX,
             remembers: true,
+            kv_cache: KvFormat::F32,
             program: Program { code: catalog.quantization.code, ..Program::default() },
             weights: Weights::new(catalog, config),
             commands: Vec::new(),
@@ -157,6 +182,11 @@ impl<'a> Recorder<'a> {
         };
         recorder.check_rotations()?;
         Ok(recorder)
+    }
+
+    /// How keys and values are stored: what is forgotten with its layer is not worth rounding.
+    fn cache_format(&self) -> KvFormat {
+        if self.remembers { self.kv_cache } else { KvFormat::F32 }
     }
 
     fn scratch(&mut self, label: &str, columns: u32) -> TensorId {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{AdapterReport, CpuReport, DeviceChoice, MemoryPlan, Route};
-use crate::tensor::Format;
+use crate::tensor::{Format, KvFormat};
 
 /// What to measure, and how often. Where a field is None or empty, the engine takes what its documentation names.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct BenchRequest {
     pub warm_start: Option<bool>,
     /// What the random weights begin with. None: 1.
     pub seed: Option<u32>,
+    /// How keys and values are cached.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<KvFormat>"))]
+    pub kv_cache: KvFormat,
 }
 
 /// What is measured.

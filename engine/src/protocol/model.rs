@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, ModelTask};
+use crate::tensor::KvFormat;
 
 /// Which model to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +16,9 @@ pub struct InspectRequest {
     pub context_tokens: Option<u32>,
     /// Whether every tensor shall be listed.
     pub tensors: bool,
+    /// How keys and values would be cached.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<KvFormat>"))]
+    pub kv_cache: KvFormat,
 }
 
 /// What a model's headers say. Nothing of this needs the weights.

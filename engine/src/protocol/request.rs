@@ -6,6 +6,7 @@ use super::{
     AddDocument, BenchRequest, ChatMessage, Constraint, EmbedRequest, InspectRequest, SearchDocuments, ToolChoice,
     ToolDefinition,
 };
+use crate::tensor::KvFormat;
 
 /// A request with the number that its events will carry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +87,9 @@ pub struct LoadRequest {
     pub device: DeviceChoice,
     /// Tokens of context to make room for. None: the model's own, or what fits.
     pub context_tokens: Option<u32>,
+    /// How keys and values are cached. Models that make vectors have no cache.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<KvFormat>"))]
+    pub kv_cache: KvFormat,
 }
 
 /// Which kind of device shall run the model.

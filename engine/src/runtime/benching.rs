@@ -17,6 +17,7 @@ use crate::{
         BenchMachine, BenchReport, BenchRequest, BenchStart, BenchSubject, Benching, Event, LoadStage, Loading,
         ModelTask, PlanProfile,
     },
+    tensor::KvFormat,
 };
 
 /// A model that is ready to be measured.
@@ -30,6 +31,7 @@ struct Subject {
     name: String,
     opened: OpenedModel,
     config: ModelConfig,
+    kv_cache: KvFormat,
 }
 
 impl Runtime {
@@ -102,7 +104,7 @@ impl Runtime {
             return Err(Error::WrongTask { model: name, wanted: ModelTask::Generate });
         }
         let config = ModelConfig::read(&opened.documents)?;
-        Ok(Subject { name, opened, config })
+        Ok(Subject { name, opened, config, kv_cache: request.kv_cache })
     }
 
     /// Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
@@ -113,6 +115,7 @@ impl Runtime {
         }
         let mut planner =
             Planner::new(&subject.config, &subject.opened.catalog, false).with_batches(batch_tokens(choice));
+        planner = planner.with_kv_cache(subject.kv_cache);
         loop {
             let context_tokens = cases.context_tokens();
             let requested_bytes = planner.plan(context_tokens)?.total_bytes;
@@ -170,7 +173,7 @@ impl Runtime {
         runner: &mut Runner<'_>,
     ) -> Result<(Session, f64)> {
         let mut prepared_ms = None;
-        let options = SessionOptions { context_tokens, scoring: false };
+        let options = SessionOptions { context_tokens, scoring: false, kv_cache: subject.kv_cache };
         let started_ms = runner.plan.started_ms;
         let session =
             Session::load(device, &subject.opened, options, &mut |LoadProgress { done_bytes, total_bytes }| {
@@ -185,9 +188,10 @@ impl Runtime {
 
     fn report(&self, subject: Subject, session: &Session, measured: Measured, about: About) -> Result<BenchReport> {
         let About { choice, starts, cases, profile, profile_absence, elapsed_ms } = about;
-        let Subject { name, opened, config } = subject;
+        let Subject { name, opened, config, kv_cache } = subject;
         let (prefill, decode) = headline(&measured);
-        let mut planner = Planner::new(&config, &opened.catalog, false).with_batches(session.prefill_tokens());
+        let planner = Planner::new(&config, &opened.catalog, false).with_batches(session.prefill_tokens());
+        let mut planner = planner.with_kv_cache(kv_cache);
         let mut memory = planner.plan(session.context_tokens())?;
         let batch_bytes = session.device().batch_bytes();
         memory.scratch_bytes += batch_bytes;

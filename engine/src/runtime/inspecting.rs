@@ -27,7 +27,7 @@ pub async fn inspect(platform: &dyn Platform, request: &InspectRequest, freed_by
     let opened = survey_model(&*location.folder, location.file.as_deref()).await?;
     let mut report = describe(location.name, &opened, request.tensors);
     let machine = Machine::look(platform, freed_bytes).await;
-    match outlooks(&opened, request.context_tokens, &machine) {
+    match outlooks(&opened, request, &machine) {
         Ok(found) => {
             report.tasks = vec![found.task];
             report.context_tokens = Some(found.context_tokens);
@@ -229,7 +229,8 @@ struct Found {
 }
 
 /// Plans for several lengths of context; an error is why the model cannot run.
-fn outlooks(opened: &OpenedModel, wanted: Option<u32>, machine: &Machine) -> Result<Found> {
+fn outlooks(opened: &OpenedModel, request: &InspectRequest, machine: &Machine) -> Result<Found> {
+    let wanted = request.context_tokens;
     // As a load goes about it: what makes no vectors is there to continue texts.
     let embedder = EmbedderConfig::find(opened)?;
     opened.catalog.check_supported()?;
@@ -242,6 +243,7 @@ fn outlooks(opened: &OpenedModel, wanted: Option<u32>, machine: &Machine) -> Res
         None => {
             let config = ModelConfig::read(&opened.documents)?;
             let planner = Planner::new(&config, &opened.catalog, false).with_batches(machine.batch_tokens);
+            let planner = planner.with_kv_cache(request.kv_cache);
             plan_lengths(ModelTask::Generate, planner, wanted, machine)
         }
     }

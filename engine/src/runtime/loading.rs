@@ -186,11 +186,12 @@ impl Runtime {
             (None, 0) if cfg!(target_arch = "wasm32") => u64::from(u32::MAX),
             (None, available_bytes) => available_bytes,
         };
-        let wanted = request.context_tokens;
-        let batch = batch_tokens(choice);
-        let context_tokens = memory::plan_context(batch, config, &opened.catalog, scoring, wanted, available_bytes)?;
+        let LoadRequest { context_tokens: wanted, kv_cache, .. } = *request;
+        let (batch, catalog) = (batch_tokens(choice), &opened.catalog);
+        let context_tokens = memory::plan_context(batch, config, catalog, scoring, kv_cache, wanted, available_bytes)?;
         let device = self.open_device(choice).await?;
-        let session = Session::load(device, opened, SessionOptions { context_tokens, scoring }, progress).await?;
+        let session =
+            Session::load(device, opened, SessionOptions { context_tokens, scoring, kv_cache }, progress).await?;
         self.keep_pipelines(session.device());
         Ok(session)
     }

@@ -2,10 +2,11 @@
 
 use hearth_engine::{
     kernel::{
-        Attention, Embed, Gated, KvWrite, LastRow, RmsNorm, Rope, rope_table,
+        Attention, Embed, Gated, KvLayout, KvWrite, LastRow, RmsNorm, Rope, rope_table,
         shader::{attention, gated, kv_write, last_row, rms_norm, rope},
     },
     quant,
+    tensor::KvFormat,
 };
 
 use super::*;
@@ -40,7 +41,23 @@ fn attend(params: attention::Params, step: Step, [queries, keys, values]: [&[f32
     all
 }
 
-fn check_attention(seed: u64, kv_heads: u32, group: u32, head_dim: u32, position: u32, tokens: u32) {
+/// A cache of these numbers, and the numbers as they are rounded there.
+fn packed(layout: KvLayout, numbers: &[f32]) -> [Vec<f32>; 2] {
+    let (mut stored, mut rounded) = (Vec::new(), Vec::new());
+    for numbers in numbers.chunks(layout.context * layout.head_dim) {
+        let mut head = vec![0; layout.head_words() as usize];
+        for (position, row) in numbers.chunks(layout.head_dim).enumerate() {
+            layout.write_row(row, position, &mut head);
+            let mut back = vec![0.0; layout.head_dim];
+            layout.read_row(&head, position, &mut back);
+            rounded.extend(back);
+        }
+        stored.extend(head.into_iter().map(f32::from_bits));
+    }
+    [stored, rounded]
+}
+
+fn check_attention(format: KvFormat, seed: u64, [kv_heads, group, head_dim]: [u32; 3], position: u32, tokens: u32) {
     let heads = kv_heads * group;
     let context = position + tokens + 3;
     let scale = 1.0 / (head_dim as f32).sqrt();
@@ -48,15 +65,17 @@ fn check_attention(seed: u64, kv_heads: u32, group: u32, head_dim: u32, position
     let queries = numbers(seed, (tokens * heads * head_dim) as usize, 0);
     let keys = numbers(seed + 1, (kv_heads * context * head_dim) as usize, 0);
     let values = numbers(seed + 2, keys.len(), 0);
+    let layout = KvLayout::new(format, head_dim, context);
+    let ([key_cache, keys], [value_cache, values]) = (packed(layout, &keys), packed(layout, &values));
     let mut bench = Bench::default();
-    let [q, k, v] = [&queries, &keys, &values].map(|numbers| bench.state(numbers));
+    let [q, k, v] = [&queries, &key_cache, &value_cache].map(|numbers| bench.state(numbers));
     // What an earlier command left there must not show.
     let out = bench.state(&vec![f32::NAN; queries.len()]);
     let step = Step { position, tokens };
-    let command = Attention { queries: q, keys: k, values: v, out, params };
+    let command = Attention { queries: q, keys: k, values: v, format, out, params };
     let (expected, magnitudes) = attend(params, step, [&queries, &keys, &values]);
     let mut twin = vec![0.0; queries.len()];
-    command.twin(step, &queries, &keys, &values, &mut twin);
+    command.twin(step, &queries, &key_cache, &value_cache, &mut twin);
     assert_close("twin", &twin, &expected, &magnitudes);
     for (level, got) in bench.run_everywhere(step, &Command::Attention(command.clone()), out) {
         assert_close(level.name(), &got, &expected, &magnitudes);
@@ -74,8 +93,9 @@ proptest! {
         quarter in 1_u32..34,
         position in 0_u32..200,
         tokens in 1_u32..38,
+        format in prop::sample::select(vec![KvFormat::F32, KvFormat::Int8, KvFormat::Int4]),
     ) {
-        check_attention(seed.into(), kv_heads, group, quarter * 4, position, tokens);
+        check_attention(format, seed.into(), [kv_heads, group, quarter * 4], position, tokens);
     }
 
     #[test]
@@ -203,15 +223,15 @@ fn a_number_that_is_none_shows_instead_of_being_hidden() {
 
 #[test]
 fn attention_is_right_over_a_long_context_with_the_widest_head() {
-    check_attention(5, 2, 3, 256, 1_500, 1);
-    check_attention(6, 1, 2, 256, 70, 130);
+    check_attention(KvFormat::F32, 5, [2, 3, 256], 1_500, 1);
+    check_attention(KvFormat::Int8, 6, [1, 2, 256], 70, 130);
 }
 
 #[test]
 fn a_query_answers_alike_whichever_queries_go_with_it() {
     // Two queries at once see the keys in fours as far as the second sees: the first must not notice.
     for tokens in 2..9 {
-        check_attention(tokens.into(), 3, 1, 96, 190, tokens);
+        check_attention(KvFormat::Int4, tokens.into(), [3, 1, 96], 190, tokens);
     }
 }
 
@@ -238,7 +258,8 @@ fn attention_holds_when_one_score_towers_over_all_others() {
         let mut bench = Bench::default();
         let [q, k, v] = [&queries, &keys, &values].map(|numbers| bench.state(numbers));
         let out = bench.state(&queries);
-        let command = Command::Attention(Attention { queries: q, keys: k, values: v, out, params });
+        let command =
+            Command::Attention(Attention { queries: q, keys: k, values: v, format: KvFormat::F32, out, params });
         for (level, got) in bench.run_everywhere(Step { position, tokens }, &command, out) {
             for got in got.chunks_exact(32) {
                 assert_eq!(got, &values[80 * 32..81 * 32], "{}", level.name());
@@ -253,7 +274,7 @@ fn copies_are_exact() {
     let mut bench = Bench::default();
     let (x_id, cache) = (bench.state(&x), bench.state(&[0.0; 2 * 10 * 12]));
     let params = kv_write::Params { kv_heads: 2, head_dim: 12, context: 10 };
-    let command = Command::KvWrite(KvWrite { x: x_id, cache, params });
+    let command = Command::KvWrite(KvWrite { x: x_id, cache, format: KvFormat::F32, params });
     let mut expected = vec![0.0; 2 * 10 * 12];
     for (index, number) in x.iter().enumerate() {
         let (token, head, at) = (index / 24, index / 12 % 2, index % 12);

@@ -3,6 +3,7 @@
 use hearth_engine::{
     Error,
     kernel::{Attention, Gated, KvWrite, Matvec, shader},
+    tensor::KvFormat,
 };
 
 use super::*;
@@ -84,7 +85,7 @@ fn steps_keep_to_their_plan() {
     let x = program.declare("x", TensorKind::State, 4, 8);
     let cache = program.declare("cache", TensorKind::State, 10, 8);
     let params = shader::kv_write::Params { kv_heads: 1, head_dim: 8, context: 10 };
-    program.plans.push(plan(4, Command::KvWrite(KvWrite { x, cache, params })));
+    program.plans.push(plan(4, Command::KvWrite(KvWrite { x, cache, format: KvFormat::F32, params })));
     let mut device = device();
     device.prepare(&program).unwrap();
     device.run(0, Step { position: 6, tokens: 4 }, &[0; 4]).unwrap();
@@ -129,7 +130,8 @@ fn programs_with_wrong_operands_are_refused() {
     for (heads, kv_heads, head_dim) in [(3, 2, 16), (2, 0, 16), (1, 1, 257), (1, 1, 0)] {
         let params =
             shader::attention::Params { heads, kv_heads, head_dim, context: 4, causal: 1, ..Default::default() };
-        let attention = Attention { queries: cache, keys: cache, values: cache, out: answers, params };
+        let attention =
+            Attention { queries: cache, keys: cache, values: cache, format: KvFormat::F32, out: answers, params };
         let mut program = program.clone();
         program.plans.push(plan(1, Command::Attention(attention)));
         assert!(fault(device().prepare(&program)).contains("cannot share"));

@@ -251,7 +251,8 @@ impl Desk {
         }
         client.begin(DocumentStage::LoadingModel)?;
         self.encoder = None;
-        let request = LoadRequest { model: wanted, device: DeviceChoice::Auto, context_tokens: None };
+        let request =
+            LoadRequest { model: wanted, device: DeviceChoice::Auto, context_tokens: None, ..LoadRequest::default() };
         let encoder = Encoder::load(self.engine()?, request, |ticket, _| {
             if client.is_stopped() {
                 ticket.cancel();

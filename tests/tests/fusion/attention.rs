@@ -2,11 +2,12 @@
 
 use hearth_engine::{
     kernel::{
-        AddBias, Attention, KvWrite, Rope,
-        shader::{add_bias, attention, kv_write, rope},
+        AddBias, Attention, KvWrite, Rope, Rotate,
+        shader::{add_bias, attention, kv_write, rope, rotate},
     },
     plan::{Command, Plan},
-    tensor::Format,
+    quant::rotation::block_of,
+    tensor::{Format, KvFormat},
 };
 use hearth_tests::kernels::KernelCase;
 
@@ -27,6 +28,7 @@ struct Heads {
     window: u32,
     softcap: f32,
     formats: [Format; 3],
+    cache: KvFormat,
 }
 
 const PLAIN: Heads = Heads {
@@ -41,6 +43,7 @@ const PLAIN: Heads = Heads {
     window: 0,
     softcap: 0.0,
     formats: [Format::Q8_0; 3],
+    cache: KvFormat::F32,
 };
 
 /// From the stream to the stream: norm, projections, heads, attention, output, and the addition.
@@ -82,10 +85,19 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
             }));
         }
     }
+    let format = shape.cache;
+    let signs = case.state(1, heads * head_dim, vec![1.0; (heads * head_dim) as usize]);
+    let turned = |x, heads: u32| {
+        let params = rotate::Params { columns: heads * head_dim, block: block_of(head_dim), undo: 0, single: 0 };
+        Command::Rotate(Rotate { signs, x, params })
+    };
+    if format == KvFormat::Int4 {
+        commands.extend([(q, heads), (k, kv_heads), (v, kv_heads)].map(|(x, heads)| turned(x, heads)));
+    }
     let [keys, values] = [k, v].map(|x| {
-        let cache = case.numbers(kv_heads * context, head_dim).0;
+        let cache = case.cache(format, kv_heads, head_dim, context).id;
         let params = kv_write::Params { kv_heads, head_dim, context };
-        commands.push(Command::KvWrite(KvWrite { x, cache, params }));
+        commands.push(Command::KvWrite(KvWrite { x, cache, format, params }));
         cache
     });
     let mixed = case.scratch(heads * head_dim);
@@ -100,7 +112,10 @@ fn attention_case(shape: Heads, context: u32, position: u32, dispatches: usize) 
         window: shape.window,
         causal: 1,
     };
-    commands.push(Command::Attention(Attention { queries: q, keys, values, out: mixed, params }));
+    commands.push(Command::Attention(Attention { queries: q, keys, values, format, out: mixed, params }));
+    if format == KvFormat::Int4 {
+        commands.push(turned(mixed, heads));
+    }
     let width = heads * head_dim;
     commands.push(matvec(mixed, case.weight(Format::F32, hidden, width).0, stream, [hidden, width], true));
     case.program.plans.push(Plan { name: "attention".into(), tokens_max: 1, commands });
@@ -121,6 +136,21 @@ fn attention_blocks_of_every_kind_are_three_dispatches() {
     ];
     let cases =
         shapes.into_iter().flat_map(|shape| [0, 1, 70, 260].map(|position| attention_case(shape, 300, position, 3)));
+    check(&cases.collect::<Vec<_>>());
+}
+
+#[test]
+fn packed_caches_are_written_and_read_in_the_same_dispatches() {
+    let shapes = [
+        PLAIN,
+        Heads { qk_norm: 2, heads: 6, kv_heads: 3, head_dim: 12, rotary: 4, ..PLAIN },
+        Heads { heads: 5, kv_heads: 1, head_dim: 80, rotary: 80, ..PLAIN },
+        Heads { heads: 10, kv_heads: 2, head_dim: 256, rotary: 128, hidden: 32, ..PLAIN },
+        Heads { heads: 8, kv_heads: 1, head_dim: 128, window: 40, softcap: 5.0, qk_norm: 1, ..PLAIN },
+    ];
+    let formats = [KvFormat::Int8, KvFormat::Int4];
+    let shapes = formats.into_iter().flat_map(|cache| shapes.map(|shape| Heads { cache, ..shape }));
+    let cases = shapes.flat_map(|shape| [0, 70, 260].map(|position| attention_case(shape, 301, position, 3)));
     check(&cases.collect::<Vec<_>>());
 }
 

@@ -261,7 +261,11 @@ warm_start?: boolean | null,
 /**
  * What the random weights begin with. None: 1.
  */
-seed?: number | null, };
+seed?: number | null,
+/**
+ * How keys and values are cached.
+ */
+kv_cache?: KvFormat | null, };
 
 /**
  * The shapes that need no files.
@@ -910,7 +914,11 @@ context_tokens?: number | null,
 /**
  * Whether every tensor shall be listed.
  */
-tensors: boolean, };
+tensors: boolean,
+/**
+ * How keys and values would be cached.
+ */
+kv_cache?: KvFormat | null, };
 
 /**
  * The time of one kernel in one step.
@@ -932,6 +940,11 @@ ms: number,
  * Of all kernels' time.
  */
 fraction: number, };
+
+/**
+ * How keys and values are kept in a cache. [`crate::kernel::KvLayout`] has the layout.
+ */
+export type KvFormat = "f32" | "int8" | "int4";
 
 /**
  * A kind of model file.
@@ -1007,7 +1020,11 @@ device: DeviceChoice,
 /**
  * Tokens of context to make room for. None: the model's own, or what fits.
  */
-context_tokens?: number | null, };
+context_tokens?: number | null,
+/**
+ * How keys and values are cached. Models that make vectors have no cache.
+ */
+kv_cache?: KvFormat | null, };
 
 /**
  * A step of loading.

@@ -10,7 +10,7 @@ use crate::{
     },
     plan::{Command, Plan, Program, TensorKind},
     quant::rotation::BLOCK_MAX,
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 /// What a step must keep to for one plan.
@@ -170,7 +170,8 @@ impl Checker<'_> {
                 let params = write.params;
                 ensure(params.kv_heads > 0 && params.head_dim > 0, || "no heads".to_owned())?;
                 self.floats(write.x, [tokens, params.kv_heads.into(), params.head_dim.into()])?;
-                self.floats(write.cache, [params.kv_heads.into(), params.context.into(), params.head_dim.into()])?;
+                packable(write.format, params.head_dim)?;
+                self.floats(write.cache, [params.kv_heads.into(), write.layout().head_words(), 1])?;
                 return Ok(params.context.into());
             }
             Command::Attention(attention) => {
@@ -184,8 +185,9 @@ impl Checker<'_> {
                     self.floats(id, [tokens, params.heads.into(), params.head_dim.into()])?;
                 }
                 for id in [attention.keys, attention.values] {
-                    self.floats(id, [params.kv_heads.into(), params.context.into(), params.head_dim.into()])?;
+                    self.floats(id, [params.kv_heads.into(), attention.layout().head_words(), 1])?;
                 }
+                packable(attention.format, params.head_dim)?;
                 return Ok(params.context.into());
             }
             Command::AddRows(add) => {
@@ -277,6 +279,11 @@ impl Checker<'_> {
         })?;
         Ok(decl.elements())
     }
+}
+
+/// Whether heads of so many numbers can be cached so.
+fn packable(format: KvFormat, head_dim: u32) -> Checked {
+    ensure(format == KvFormat::F32 || head_dim.is_multiple_of(4), || format!("{head_dim} numbers cannot be packed"))
 }
 
 fn unknown(id: TensorId) -> String {

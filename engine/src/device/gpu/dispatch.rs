@@ -11,7 +11,7 @@ use crate::{
     kernel::{Attend, Matmul, Matvec, Reading, Step, Variant, shader},
     plan::{Command, Program, TensorKind},
     quant::trellis::Code,
-    tensor::{Format, TensorId},
+    tensor::{Format, KvFormat, TensorId},
 };
 
 /// What dispatches are made with.
@@ -125,13 +125,27 @@ pub fn of_command(bench: &Bench<'_>, command: &Command) -> Vec<Sketch> {
             kernel: command.kernel(),
             format: weights.and_then(|id| bench.format(id)),
             reading: Reading::Narrow,
-            constants: Constants::new(),
+            constants: constants(command),
             params: part.map_or_else(|| params(command), |part| params_of_part(command, part)),
             storage: storage.collect(),
             size: Size::Command { command: command.clone(), part_rows: part.map_or(0, |part| part.rows as u32) },
         }
     };
     parts.into_iter().map(sketch).collect()
+}
+
+/// Of a command with a shader of its own.
+fn constants(command: &Command) -> Constants {
+    match command {
+        Command::KvWrite(write) => vec![kv_constant(write.format)],
+        Command::Attention(attention) => vec![kv_constant(attention.format)],
+        _ => Constants::new(),
+    }
+}
+
+/// How a cache is stored.
+pub fn kv_constant(format: KvFormat) -> (&'static str, u32) {
+    ("KV", format.number())
 }
 
 /// Of a command with weights, for a part of them.

@@ -4,7 +4,7 @@ use bytemuck::bytes_of;
 
 use super::{
     buffers::{self, Part},
-    dispatch::{Bench, Size, Sketch},
+    dispatch::{Bench, Size, Sketch, kv_constant},
     strips,
     tuning::Tuning,
 };
@@ -151,7 +151,12 @@ pub fn of_attend(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, command: &Att
         kernel: Kernel::Attend,
         format: None,
         reading: Reading::Narrow,
-        constants: vec![("THREADS", tuning.attend_threads), ("HEADS", heads_each), ("NORM", norm)],
+        constants: vec![
+            ("THREADS", tuning.attend_threads),
+            ("HEADS", heads_each),
+            ("NORM", norm),
+            kv_constant(command.format),
+        ],
         params: bytes_of(&attend_params(command, tuning)).to_vec(),
         storage: storage.clone(),
         size: Size::Attend { attend: command.clone(), tuning, heads_each, is_cut },

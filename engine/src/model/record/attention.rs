@@ -4,12 +4,12 @@ use super::{Recorder, linear};
 use crate::{
     Result,
     kernel::{
-        Attention, KvWrite, RmsNorm, Rope,
+        Attention, KvLayout, KvWrite, RmsNorm, Rope,
         shader::{attention, kv_write, rms_norm, rope},
     },
     model::{Biases, LayerConfig, ModelConfig, QkNorm, Role, weights::Fused},
     plan::{Command, TensorKind},
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 impl Recorder<'_> {
@@ -25,6 +25,8 @@ impl Recorder<'_> {
         let k = self.qk_norm(Role::KeyNorm, layer, k, kv_heads)?;
         self.rope(kind, q, heads);
         self.rope(kind, k, kv_heads);
+        let format = self.cache_format();
+        self.rotate_heads([(q, heads), (k, kv_heads), (v, kv_heads)]);
         let keys = self.keep(k, "key", layer);
         let values = self.keep(v, "value", layer);
         let mixed = self.scratch("mixed values", query_width);
@@ -38,7 +40,8 @@ impl Recorder<'_> {
             window: kind.window,
             causal: u32::from(self.config.causal),
         };
-        self.commands.push(Command::Attention(Attention { queries: q, keys, values, out: mixed, params }));
+        self.commands.push(Command::Attention(Attention { queries: q, keys, values, format, out: mixed, params }));
+        self.rotate_heads([(mixed, heads)]);
         let weights = self.weights.matrix(&mut self.program, Role::AttentionOutput, layer, [hidden, query_width])?;
         let out = self.branch_sum(stream);
         self.commands.push(linear(mixed, weights, out, [hidden, query_width], out == stream));
@@ -112,12 +115,16 @@ impl Recorder<'_> {
     /// Keeps keys or values in a cache, for the tokens behind these.
     fn keep(&mut self, x: TensorId, what: &str, layer: u32) -> TensorId {
         let (context, kv_heads, head_dim) = (self.context, self.config.kv_heads, self.config.head_dim);
-        let rows = u64::from(kv_heads) * u64::from(context);
+        let format = self.cache_format();
+        let (rows, columns) = match format {
+            KvFormat::F32 => (u64::from(kv_heads) * u64::from(context), u64::from(head_dim)),
+            _ => (u64::from(kv_heads), KvLayout::new(format, head_dim, context).head_words()),
+        };
         // A text that comes whole is forgotten with its last layer: all layers may use the same memory.
         let kind = if self.remembers { TensorKind::State } else { TensorKind::Scratch };
-        let cache = self.program.declare(format!("{what} cache {layer}"), kind, rows, head_dim.into());
+        let cache = self.program.declare(format!("{what} cache {layer}"), kind, rows, columns);
         let params = kv_write::Params { kv_heads, head_dim, context };
-        self.commands.push(Command::KvWrite(KvWrite { x, cache, params }));
+        self.commands.push(Command::KvWrite(KvWrite { x, cache, format, params }));
         cache
     }
 }

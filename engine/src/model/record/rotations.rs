@@ -7,7 +7,7 @@ use crate::{
     model::{Norms, StateInit},
     plan::{Command, TensorKind},
     quant::rotation::{Rotation, block_of},
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 /// Whose sides are rotated, and how.
@@ -19,6 +19,8 @@ pub(super) struct Rotations {
     stream_signs: Option<TensorId>,
     /// As many ones as a feed-forward layer is wide, if its inside is rotated.
     inner_signs: Option<TensorId>,
+    /// As many ones as the query heads are wide, if heads are rotated before they are cached.
+    head_signs: Option<TensorId>,
 }
 
 impl Rotations {
@@ -60,6 +62,10 @@ impl Recorder<'_> {
         if down_block > 0 {
             self.rotations.inner_signs = Some(self.signs("no signs", None, self.config.feed_forward));
         }
+        if self.cache_format() == KvFormat::Int4 {
+            let width = self.config.heads * self.config.head_dim;
+            self.rotations.head_signs = Some(self.signs("no signs", None, width));
+        }
     }
 
     fn signs(&mut self, label: &str, seed: Option<u64>, columns: u32) -> TensorId {
@@ -83,6 +89,16 @@ impl Recorder<'_> {
             let columns = self.config.hidden;
             let params = rotate::Params { columns, block: block_of(columns), undo: 1, single: single.into() };
             commands.push(Command::Rotate(Rotate { signs, x, params }));
+        }
+    }
+
+    /// Rotates heads that meet a cache of four bits, or what was mixed of it back: without signs it is the same.
+    pub(super) fn rotate_heads<const COUNT: usize>(&mut self, all: [(TensorId, u32); COUNT]) {
+        let Some(signs) = self.rotations.head_signs else { return };
+        for (x, heads) in all {
+            let head_dim = self.config.head_dim;
+            let params = rotate::Params { columns: heads * head_dim, block: block_of(head_dim), undo: 0, single: 0 };
+            self.commands.push(Command::Rotate(Rotate { signs, x, params }));
         }
     }
 

@@ -4,10 +4,11 @@ use super::{Block, Fused, Stackable};
 use crate::{
     kernel::{
         AddBias, AddScaled, Attend, Attention, Epilogue, FusedMatrix, FusedMatvec, FusedNorm, FusedOut, Gated,
-        HeadNorm, HeadTurn, KvWrite, Matvec, NormAdd, RmsNorm, Rope, Scale, shader::norm_add,
+        HeadNorm, HeadTurn, KvWrite, Matvec, NormAdd, RmsNorm, Rope, Rotate, Scale, shader::norm_add,
     },
     plan::{Command, Plan, Program, TensorKind},
-    tensor::TensorId,
+    quant::rotation::block_of,
+    tensor::{KvFormat, TensorId},
 };
 
 /// Looks for blocks in a plan.
@@ -196,13 +197,21 @@ impl<'a> Matcher<'a> {
         let norm = heads.norms(q, k);
         let (q, k) = norm.map_or((q, k), |(_, q, k)| (q, k));
         let turn = heads.turns(q, k);
+        let block = heads.rotation(&[q, k, v]);
         let (keys, values) = (heads.write(k)?, heads.write(v)?);
-        let Command::Attention(Attention { queries, keys: read_keys, values: read_values, out, params }) =
+        let Command::Attention(Attention { queries, keys: read_keys, values: read_values, format, out, params }) =
             self.commands.get(heads.at)?
         else {
             return None;
         };
-        let end = heads.at + 1;
+        heads.at += 1;
+        // In four bits, and only then, heads are rotated in front of the cache and back behind it.
+        let back = if block.is_some() { heads.rotation(&[*out]) } else { None };
+        let wanted = (*format == KvFormat::Int4).then(|| block_of(params.head_dim));
+        if block != wanted || back != wanted {
+            return None;
+        }
+        let (format, end) = (*format, heads.at);
         let widths = [params.heads, params.kv_heads, params.kv_heads].map(|heads| heads * params.head_dim);
         let is_whole = products.matrices.iter().zip(widths).all(|(matrix, width)| matrix.rows == width);
         let is_same = (*queries, *read_keys, *read_values) == (q, keys, values);
@@ -221,7 +230,7 @@ impl<'a> Matcher<'a> {
             })
             .collect();
         let params = *params;
-        fused.push(Fused::Attend(Attend { projected_at, norm, turn, keys, values, out: *out, params }));
+        fused.push(Fused::Attend(Attend { projected_at, norm, turn, keys, values, format, out: *out, params }));
         Some(Block { commands: from..end, fused })
     }
 
@@ -291,6 +300,20 @@ impl<'a> Heads<'a, '_> {
         }
         self.at += 2;
         Some(HeadTurn { table: *table, rotary: params.rotary, interleaved: params.interleaved })
+    }
+
+    /// Blocks in which all of these are rotated, one command after the other and without signs of their own.
+    fn rotation(&mut self, all: &[TensorId]) -> Option<u32> {
+        let mut found = None;
+        for (nth, id) in all.iter().enumerate() {
+            let Some(Command::Rotate(Rotate { signs, x, params })) = self.command(nth) else { return None };
+            let expected = *found.get_or_insert((*signs, params.block));
+            if x != id || params.single == 1 || params.undo == 1 || expected != (*signs, params.block) {
+                return None;
+            }
+        }
+        self.at += all.len();
+        found.map(|(_, block)| block)
     }
 
     fn write(&mut self, from: TensorId) -> Option<TensorId> {

@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hearth_engine::{
     device::cpu::Activations,
     protocol::{self, DeviceChoice, LoadRequest, Sampling},
-    tensor::Format,
+    tensor::{Format, KvFormat},
 };
 
 use crate::{
@@ -37,6 +37,9 @@ pub struct Global {
     /// Tokens of context to make room for [default: the model's own, or what fits]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub context: Option<u32>,
+    /// How keys and values are cached [default: int8; eval: f32]
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub kv_cache: Option<KvCache>,
     /// Threads for work on the CPU [default: one for each physical core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
@@ -66,6 +69,33 @@ impl Global {
             model: self.model.clone().unwrap_or_default(),
             device: self.device.into(),
             context_tokens: self.context,
+            kv_cache: self.kv_cache(KvFormat::default()),
+        }
+    }
+
+    /// How keys and values are cached, if nothing is wanted as is said.
+    pub fn kv_cache(&self, otherwise: KvFormat) -> KvFormat {
+        self.kv_cache.map_or(otherwise, KvFormat::from)
+    }
+}
+
+/// How keys and values are cached.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum KvCache {
+    /// 4 bits and a scale for each 32 numbers, which are rotated before
+    Int4,
+    /// 8 bits and a scale for each 32 numbers
+    Int8,
+    /// As they are computed
+    F32,
+}
+
+impl From<KvCache> for KvFormat {
+    fn from(format: KvCache) -> Self {
+        match format {
+            KvCache::Int4 => Self::Int4,
+            KvCache::Int8 => Self::Int8,
+            KvCache::F32 => Self::F32,
         }
     }
 }

@@ -7,7 +7,7 @@ use hearth_engine::{
         self, BenchReport, BenchRequest, BenchStage, BenchStart, BenchSubject, Benching, Event, PlanProfile, Request,
         SkippedCase, Spread,
     },
-    tensor::Format,
+    tensor::{Format, KvFormat},
 };
 use hearth_host::EngineHandle;
 
@@ -96,6 +96,7 @@ fn wanted(args: &Bench, global: &Global) -> Result<BenchRequest, Stop> {
         profile: Some(!args.no_profile),
         warm_start: Some(args.warm_start),
         seed: Some(args.seed),
+        kv_cache: global.kv_cache(KvFormat::default()),
     })
 }
 

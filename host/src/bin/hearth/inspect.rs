@@ -1,7 +1,8 @@
 //! `inspect`: what a model is and what it needs, without loading it.
 
-use hearth_engine::protocol::{
-    Event, Fit, InspectRequest, Layout, ModelReport, ModelTask, Outlook, Request, TensorReport,
+use hearth_engine::{
+    protocol::{Event, Fit, InspectRequest, Layout, ModelReport, ModelTask, Outlook, Request, TensorReport},
+    tensor::KvFormat,
 };
 use hearth_host::EngineHandle;
 
@@ -15,6 +16,7 @@ pub fn inspect(engine: &EngineHandle, args: &Inspect, global: &Global, output: &
     let asked = InspectRequest {
         model: args.path.clone(),
         context_tokens: global.context,
+        kv_cache: global.kv_cache(KvFormat::default()),
         // Programs get all there is; a person is spared some hundred lines.
         tensors: args.tensors || output.json,
     };

@@ -2,7 +2,8 @@
 
 use hearth_engine::{
     Error,
-    protocol::{Done, Event, Failure, FailureCode, LoadStage, Loaded, Loading, Request, StopReason},
+    protocol::{Done, Event, Failure, FailureCode, LoadRequest, LoadStage, Loaded, Loading, Request, StopReason},
+    tensor::KvFormat,
 };
 use hearth_host::EngineHandle;
 
@@ -38,8 +39,13 @@ pub fn request(
 
 /// Loads the model that was asked for, and shows how far it is.
 pub fn load(engine: &EngineHandle, global: &Global, output: &Output) -> Result<Loaded, Stop> {
+    load_with(engine, global, global.kv_cache(KvFormat::default()), output)
+}
+
+/// The same, with keys and values cached so.
+pub fn load_with(engine: &EngineHandle, global: &Global, kv_cache: KvFormat, output: &Output) -> Result<Loaded, Stop> {
     let model = global.model.as_deref().unwrap_or("the bundled model");
-    let last = request(engine, Request::Load(global.load()), |event| {
+    let last = request(engine, Request::Load(LoadRequest { kv_cache, ..global.load() }), |event| {
         if let Event::Loading(loading) = event {
             output.progress(&loading_line(model, loading));
         }

@@ -1,6 +1,6 @@
 //! For a batch: a tile's keys and values become panels, through which go all queries that see them.
 
-use super::{Group, Piece, Query, Seen, TILE, share};
+use super::{Group, Piece, Query, Seen, TILE, cached::Cached, share};
 use crate::{
     device::cpu::{
         dot::padded,
@@ -29,17 +29,19 @@ struct Tile<'a> {
 
 /// Answers all queries of the group.
 #[inline(always)]
-pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: &[f32], values: &[f32]) {
+pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: Cached<'_>, values: Cached<'_>) {
     let head_dim = group.head_dim;
     let parts = head_dim.div_ceil(BLOCK);
     let mut key_panels = vec![[0.0; BLOCK]; HALVES * head_dim];
     let mut value_panels = vec![[0.0; BLOCK]; parts * TILE];
+    let (mut key_numbers, mut value_numbers) = (Vec::new(), Vec::new());
     let mut seen = vec![Seen::NOTHING; group.count];
     for index in 0..group.count {
         piece.out[group.query(index).start..][..head_dim].fill(0.0);
     }
-    for (nth, (keys, values)) in keys.chunks(TILE * head_dim).zip(values.chunks(TILE * head_dim)).enumerate() {
-        let (start, count) = (nth * TILE, keys.len() / head_dim);
+    let visible = group.query(group.count - 1).visible;
+    for start in (0..visible).step_by(TILE) {
+        let count = TILE.min(visible - start);
         // Tokens before the tile see nothing of it, unless all see all; nor do those whose window begins behind it.
         let first_token = if group.end > 0 { 0 } else { start.saturating_sub(group.position) };
         let tokens = (start + count).saturating_add(group.window - 1).saturating_sub(group.position);
@@ -47,9 +49,11 @@ pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: &[f32
         if index >= end {
             continue;
         }
+        let keys = keys.tile(simd, start, count, &mut key_numbers);
+        let values = values.tile(simd, start, count, &mut value_numbers);
         let matrix = Matrix {
             format: Format::F32,
-            rows: keys.len() / head_dim,
+            rows: count,
             columns: head_dim,
             bytes: bytemuck::cast_slice(keys),
             code: Code::default(),

@@ -1,6 +1,6 @@
-//! For a token or a few: keys and values are read where they lie.
+//! For a token or a few: keys and values are read where they lie, or unpacked once for all queries that share them.
 
-use super::{Group, Piece, Seen, TILE, share};
+use super::{Group, Piece, Query, Seen, TILE, cached::Cached, share};
 use crate::{
     device::cpu::{
         dot::{dot1, dot4, padded},
@@ -13,62 +13,84 @@ use crate::{
 /// The sum of a query's values times their shares.
 type Mixed = [f32; HEAD_DIM_MAX as usize];
 
-/// Answers all queries of the group, two at once.
+/// What a query has seen and mixed so far.
+#[derive(Clone, Copy)]
+struct Answer {
+    seen: Seen,
+    mixed: Mixed,
+}
+
+/// A tile of the cache.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
+    /// The first position.
+    start: usize,
+    /// (count, head_dim).
+    keys: &'a [f32],
+    /// (count, head_dim).
+    values: &'a [f32],
+}
+
+/// Answers all queries of the group, tile after tile, two at once.
 #[inline(always)]
-pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: &[f32], values: &[f32]) {
-    let mut index = 0;
-    while index + 1 < group.count {
-        answer::<S, 2>(simd, piece, group, index, keys, values);
-        index += 2;
+pub fn attend<S: Simd>(simd: S, piece: &mut Piece<'_>, group: Group, keys: Cached<'_>, values: Cached<'_>) {
+    let mut answers = vec![Answer { seen: Seen::NOTHING, mixed: [0.0; HEAD_DIM_MAX as usize] }; group.count];
+    let (mut key_numbers, mut value_numbers) = (Vec::new(), Vec::new());
+    // The last query sees most; what lies before the window of the first is beyond that of the others too.
+    let (first, visible) = (group.query(0).first, group.query(group.count - 1).visible);
+    for start in (first / TILE * TILE..visible).step_by(TILE) {
+        let count = TILE.min(visible - start);
+        let keys = keys.tile(simd, start, count, &mut key_numbers);
+        let values = values.tile(simd, start, count, &mut value_numbers);
+        let tile = Tile { start, keys, values };
+        let mut index = 0;
+        while index + 1 < group.count {
+            look::<S, 2>(simd, piece, group, index, tile, &mut answers);
+            index += 2;
+        }
+        if index < group.count {
+            look::<S, 1>(simd, piece, group, index, tile, &mut answers);
+        }
     }
-    if index < group.count {
-        answer::<S, 1>(simd, piece, group, index, keys, values);
+    for (index, answer) in answers.iter().enumerate() {
+        for (out, mixed) in piece.out[group.query(index).start..][..group.head_dim].iter_mut().zip(answer.mixed) {
+            *out = mixed / answer.seen.total;
+        }
     }
 }
 
-/// Answers the queries from number `first` on; the last of them sees most.
+/// Shows a tile to the queries from number `first` on; the last of them sees most.
 #[inline(always)]
-fn answer<S: Simd, const QUERIES: usize>(
+fn look<S: Simd, const QUERIES: usize>(
     simd: S,
-    piece: &mut Piece<'_>,
+    piece: &Piece<'_>,
     group: Group,
     first: usize,
-    keys: &[f32],
-    values: &[f32],
+    tile: Tile<'_>,
+    answers: &mut [Answer],
 ) {
     let params = piece.attention.params;
     let (scale, softcap, head_dim) = (params.scale, params.softcap, group.head_dim);
-    let mut queries = [group.query(first); QUERIES];
-    let mut x: [&[f32]; QUERIES] = [&[]; QUERIES];
-    for nth in 0..QUERIES {
-        queries[nth] = group.query(first + nth);
-        x[nth] = &piece.queries[queries[nth].start..][..head_dim];
+    let queries: [Query; QUERIES] = std::array::from_fn(|nth| group.query(first + nth));
+    let count = queries[QUERIES - 1].visible.saturating_sub(tile.start).min(tile.keys.len() / head_dim);
+    if count == 0 || tile.start + TILE <= queries[0].first {
+        return;
     }
-    let span = queries[QUERIES - 1].visible * head_dim;
-    let mut seen = [Seen::NOTHING; QUERIES];
-    let mut mixed: [Mixed; QUERIES] = [[0.0; HEAD_DIM_MAX as usize]; QUERIES];
-    let tiles = keys[..span].chunks(TILE * head_dim).zip(values[..span].chunks(TILE * head_dim));
-    // What lies before the window of the first is beyond that of the others too.
-    for (tile, (keys, values)) in tiles.enumerate().skip(queries[0].first / TILE) {
-        let mut scores = [[f32::MIN; TILE]; QUERIES];
-        let mut shares = [[0.0; QUERIES]; TILE];
-        for query in 0..QUERIES {
-            score(simd, x[query], keys, scale, &mut scores[query]);
-            let shrink = share(simd, &mut scores[query], tile * TILE, queries[query], softcap, &mut seen[query]);
-            for mixed in &mut mixed[query][..head_dim] {
-                *mixed *= shrink;
-            }
-            for (shares, share) in shares.iter_mut().zip(scores[query]) {
-                shares[query] = share;
-            }
+    let (keys, values) = (&tile.keys[..count * head_dim], &tile.values[..count * head_dim]);
+    let mut shares = [[0.0; QUERIES]; TILE];
+    for (nth, query) in queries.into_iter().enumerate() {
+        let Answer { seen, mixed } = &mut answers[first + nth];
+        let mut scores = [f32::MIN; TILE];
+        score(simd, &piece.queries[query.start..][..head_dim], keys, scale, &mut scores);
+        let shrink = share(simd, &mut scores, tile.start, query, softcap, seen);
+        for mixed in &mut mixed[..head_dim] {
+            *mixed *= shrink;
         }
-        mix::<S, QUERIES>(simd, &shares, values, head_dim, &mut mixed);
-    }
-    for query in 0..QUERIES {
-        for (out, mixed) in piece.out[queries[query].start..][..head_dim].iter_mut().zip(mixed[query]) {
-            *out = mixed / seen[query].total;
+        for (shares, share) in shares.iter_mut().zip(scores) {
+            shares[nth] = share;
         }
     }
+    mix::<S, QUERIES>(simd, &shares, values, head_dim, &mut answers[first..]);
 }
 
 /// The scaled products of a query with each key, four keys at a time.
@@ -97,13 +119,13 @@ fn mix<S: Simd, const QUERIES: usize>(
     shares: &[[f32; QUERIES]; TILE],
     values: &[f32],
     head_dim: usize,
-    mixed: &mut [Mixed; QUERIES],
+    answers: &mut [Answer],
 ) {
     for first in (0..head_dim).step_by(BLOCK) {
         let mut sums = [simd.splat_block(0.0); QUERIES];
         for query in 0..QUERIES {
             // What lies beyond the head stays zero: HEAD_DIM_MAX is a whole number of blocks.
-            if let Some(block) = mixed[query][first..].first_chunk() {
+            if let Some(block) = answers[query].mixed[first..].first_chunk() {
                 sums[query] = simd.load(block);
             }
         }
@@ -120,7 +142,7 @@ fn mix<S: Simd, const QUERIES: usize>(
             }
         }
         for query in 0..QUERIES {
-            if let Some(block) = mixed[query][first..].first_chunk_mut() {
+            if let Some(block) = answers[query].mixed[first..].first_chunk_mut() {
                 simd.store(sums[query], block);
             }
         }

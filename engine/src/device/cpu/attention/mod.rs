@@ -2,6 +2,7 @@
 //! 2018; Dao et al. 2022), for a few queries at once that share a key head.
 
 mod batch;
+mod cached;
 mod few;
 
 use super::{
@@ -9,6 +10,7 @@ use super::{
     simd::{BLOCK, Simd, Task},
 };
 use crate::kernel::{Attention, Step, TANH_MAX, TANH_P, TANH_Q};
+use cached::Cached;
 
 /// Positions of a tile.
 const TILE: usize = 2 * BLOCK;
@@ -113,16 +115,14 @@ impl Task for Piece<'_> {
         // A part of one token may have fewer heads than the whole.
         let row = self.queries.len().min(params.heads as usize * head_dim);
         let tokens = self.queries.len() / row;
-        let cache = params.context as usize * head_dim;
+        let layout = self.attention.layout();
         let window = if params.window > 0 { params.window as usize } else { usize::MAX };
         let end = if params.causal == 1 { 0 } else { self.end };
         for nth in 0..row / (heads * head_dim) {
             let first = nth * heads * head_dim;
             let (position, count) = (self.position, tokens * heads);
             let group = Group { first, row, heads, head_dim, position, count, window, end };
-            let start = (self.kv_head + nth) * cache;
-            let seen = start..start + (position + tokens).max(end) * head_dim;
-            let (keys, values) = (&self.keys[seen.clone()], &self.values[seen]);
+            let [keys, values] = [self.keys, self.values].map(|cache| Cached::head(layout, cache, self.kv_head + nth));
             if self.batch {
                 batch::attend(simd, &mut self, group, keys, values);
             } else {

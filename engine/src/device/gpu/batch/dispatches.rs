@@ -18,7 +18,7 @@ use crate::{
         shader::{Kernel, attention_coop, attention_tiled, matmul_coop, matmul_tiled, to_halves},
     },
     plan::{Command, Plan, TensorKind},
-    tensor::TensorId,
+    tensor::{KvFormat, TensorId},
 };
 
 /// Matrices that one dispatch of `matmul_coop` multiplies.
@@ -348,7 +348,8 @@ impl<'a> Batch<'a> {
             causal: of.causal,
         };
         let params = bytes_of(&params).to_vec();
-        self.attention(command, Kernel::AttentionTiled, of.head_dim, params, (batches, of.heads, 32))
+        let shape = (of.head_dim, attention.format);
+        self.attention(command, Kernel::AttentionTiled, shape, params, (batches, of.heads, 32))
     }
 
     fn cooperative_attention(&self, command: &Command, attention: &Attention, batches: RangeInclusive<u32>) -> Sketch {
@@ -363,14 +364,15 @@ impl<'a> Batch<'a> {
             causal: of.causal,
         };
         let params = bytes_of(&params).to_vec();
-        self.attention(command, Kernel::AttentionCoop, of.head_dim, params, (batches, of.heads, 64))
+        let shape = (of.head_dim, attention.format);
+        self.attention(command, Kernel::AttentionCoop, shape, params, (batches, of.heads, 64))
     }
 
     fn attention(
         &self,
         command: &Command,
         kernel: Kernel,
-        head_dim: u32,
+        (head_dim, format): (u32, KvFormat),
         params: Vec<u8>,
         (batches, groups, tile): (RangeInclusive<u32>, u32, u32),
     ) -> Sketch {
@@ -378,7 +380,7 @@ impl<'a> Batch<'a> {
             kernel,
             format: None,
             reading: Reading::Narrow,
-            constants: vec![("HEAD_WORDS", head_dim / 4)],
+            constants: vec![("HEAD_WORDS", head_dim / 4), dispatch::kv_constant(format)],
             params,
             storage: command.operands().into_iter().filter_map(|id| self.whole(id)).collect(),
             size: Size::Batch { batches, groups, tile },

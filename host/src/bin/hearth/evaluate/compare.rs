@@ -14,7 +14,7 @@ use crate::{
 pub fn compare(models: &ModelStore, args: &Compare, global: &Global, output: &Output) -> Result<(), Stop> {
     let started = Instant::now();
     let context = args.passage.window;
-    let mut reference = Judge::open(models, &args.reference, context, global, output)?;
+    let mut reference = Judge::open_reference(models, &args.reference, context, global, output)?;
     let mut model = Judge::open(models, global.model.as_deref().unwrap_or_default(), context, global, output)?;
     let windows = reference.windows(&args.passage)?;
     let found = diverge(&mut reference, &mut model, &windows, output)?;

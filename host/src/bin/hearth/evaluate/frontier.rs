@@ -37,7 +37,7 @@ pub struct Point {
 pub fn frontier(models: &ModelStore, args: &Frontier, global: &Global, output: &Output) -> Result<(), Stop> {
     let files = args.pairs.as_ref().map(|path| pairs::read(path, args.limit)).transpose()?;
     let context = args.passage.window.max(if files.is_some() { CONTEXT_TOKENS } else { 0 });
-    let mut reference = Judge::open(models, &args.reference, context, global, output)?;
+    let mut reference = Judge::open_reference(models, &args.reference, context, global, output)?;
     let windows = reference.windows(&args.passage)?;
     let whole = files.as_deref().map(|files| asked(&mut reference, files, output)).transpose()?;
     if !output.json {

@@ -7,6 +7,7 @@ use hearth_engine::{
     file::open_model,
     profile::choose,
     runtime::ModelLocation,
+    tensor::KvFormat,
     text::{EncodeOptions, Tokenizer},
 };
 use hearth_host::{ModelStore, physical_cores, worker_pool};
@@ -31,7 +32,7 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// Loads a model with room for so many tokens.
+    /// Loads a model with room for so many tokens. Its cache is the best there is, unless the person wants another.
     pub fn open(
         models: &ModelStore,
         name: &str,
@@ -39,11 +40,33 @@ impl Judge {
         global: &Global,
         output: &Output,
     ) -> Result<Self, Stop> {
+        let kv_cache = global.kv_cache(KvFormat::F32);
+        Self::open_with(models, name, (context_tokens, kv_cache), global, output)
+    }
+
+    /// The same, always with the best cache: what others are compared with.
+    pub fn open_reference(
+        models: &ModelStore,
+        name: &str,
+        context_tokens: u32,
+        global: &Global,
+        output: &Output,
+    ) -> Result<Self, Stop> {
+        Self::open_with(models, name, (context_tokens, KvFormat::F32), global, output)
+    }
+
+    fn open_with(
+        models: &ModelStore,
+        name: &str,
+        (context_tokens, kv_cache): (u32, KvFormat),
+        global: &Global,
+        output: &Output,
+    ) -> Result<Self, Stop> {
         let location = ModelLocation::from(models.find(name)?);
         pollster::block_on(async {
             let opened = open_model(location.folder.as_ref(), location.file.as_deref()).await?;
             let tokenizer = Tokenizer::from_documents(&opened.documents)?;
-            let options = SessionOptions { context_tokens, scoring: true };
+            let options = SessionOptions { context_tokens, scoring: true, kv_cache };
             let device = device(global).await?;
             let session = Session::load(device, &opened, options, &mut |progress| {
                 let (done, total) = (bytes(progress.done_bytes), bytes(progress.total_bytes));

@@ -2,21 +2,21 @@
 
 use std::time::Instant;
 
-use hearth_engine::Error;
+use hearth_engine::{Error, tensor::KvFormat};
 use hearth_host::EngineHandle;
 
 use super::Perplexity;
 use crate::{
     args::Global,
     output::{Output, Stop},
-    session::load,
+    session::load_with,
 };
 
 pub fn perplexity(engine: &EngineHandle, args: &Perplexity, global: &Global, output: &Output) -> Result<(), Stop> {
     let name = args.text.display().to_string();
     let bytes = std::fs::read(&args.text).map_err(|error| Stop::io(&name, &error))?;
     let text = String::from_utf8(bytes).map_err(|error| Error::malformed(&name, error))?;
-    load(engine, global, output)?;
+    load_with(engine, global, global.kv_cache(KvFormat::F32), output)?;
     let started = Instant::now();
     let shown = *output;
     let score = engine.score(&text, args.window, move |done, total| {
