@@ -40,7 +40,7 @@ pub struct Tuning {
 impl Tuning {
     /// As many steps, and what was found to be best with them.
     pub fn new(steps: u32) -> Self {
-        Self { steps, texts: 4, scales_rate: 0.004, gains_rate: 0.004, memory_bytes: 8 << 30, is_required: true }
+        Self { steps, texts: 2, scales_rate: 0.004, gains_rate: 0.004, memory_bytes: 8 << 30, is_required: true }
     }
 }
 

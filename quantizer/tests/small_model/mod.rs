@@ -15,6 +15,7 @@ use hearth_engine::{
     device::{CpuDevice, Device, Serial, SimdLevel, Workers},
     file::{MemoryFolder, OpenedModel, open_model},
     quant::trellis::{Code, Codebook},
+    tensor::KvFormat,
 };
 use hearth_quantizer::{Host, Options, Progress, Recipe, random::Random};
 use safetensors::{Dtype, tensor::TensorView};
@@ -183,7 +184,7 @@ pub fn written(host: &MemoryHost) -> OpenedModel {
 
 /// What the engine makes of a text with a model.
 pub fn logits(opened: &OpenedModel, text: &[u32]) -> Vec<f32> {
-    let options = SessionOptions { context_tokens: 32, scoring: true, kv_cache: hearth_engine::tensor::KvFormat::F32 };
+    let options = SessionOptions { context_tokens: 32, scoring: true, kv_cache: KvFormat::F32 };
     let mut session = pollster::block_on(Session::load(device(), opened, options, &mut |_| Ok(()))).unwrap();
     pollster::block_on(session.logits(text)).unwrap()
 }
