@@ -51,7 +51,7 @@ impl Recipe {
     /// Two bits that cost little to read. So does the table, which is a large product where it is the head too.
     pub fn of_levels() -> Self {
         let [format, table_format] = [Format::Levels2, Format::Q4_0].map(|format| format.name().to_owned());
-        Self { format, table_format, rules: Vec::new() }
+        Self { format, table_format, rules: Vec::new(), tune: None }
     }
 
     /// Reads a recipe: a JSON object.
