@@ -105,11 +105,11 @@ fn more_bits_leave_less_error() {
 fn levels_stand_beside_other_formats_in_a_model_that_the_engine_reads() {
     for is_tied in [true, false] {
         let (opened, mut options) = (opened(is_tied), options(2));
-        let expected = logits(&opened);
+        let expected = logits(&opened, &texts()[0]);
         options.recipe = Recipe { table_format: "plain".into(), ..Recipe::of_levels() };
         let host = MemoryHost::new(usize::MAX);
         run(&opened, &options, &host).unwrap();
-        let levels = apart(&expected, &logits(&written(&host)));
+        let levels = apart(&expected, &logits(&written(&host), &texts()[0]));
         assert!(levels < 0.8, "{is_tied}: {levels}");
         // With more bits where they are worth most, and Q4_0 in the table.
         options.recipe = Recipe::of_levels();
@@ -122,7 +122,7 @@ fn levels_stand_beside_other_formats_in_a_model_that_the_engine_reads() {
         let formats: std::collections::BTreeSet<&str> =
             report.tensors.iter().map(|tensor| tensor.format.as_str()).collect();
         assert_eq!(formats.into_iter().collect::<Vec<_>>(), ["LEVELS2", "Q4_0", "TRELLIS4"]);
-        let mixed = apart(&expected, &logits(&written(&host)));
+        let mixed = apart(&expected, &logits(&written(&host), &texts()[0]));
         assert!(mixed < levels, "{is_tied}: {mixed} and {levels}");
     }
 }
