@@ -261,7 +261,11 @@ warm_start?: boolean | null,
 /**
  * What the random weights begin with. None: 1.
  */
-seed?: number | null, };
+seed?: number | null,
+/**
+ * How keys and values are cached.
+ */
+kv_cache?: KvFormat | null, };
 
 /**
  * The shapes that need no files.
@@ -818,7 +822,7 @@ reason: string, };
 /**
  * How the numbers of a tensor are stored. [`crate::quant`] shows each block's layout.
  */
-export type Format = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q2_K" | "Q3_K" | "Q4_K" | "Q5_K" | "Q6_K" | "IQ4_NL" | "IQ4_XS" | "IQ3_XXS" | "IQ3_S" | "IQ2_XXS" | "IQ2_XS" | "IQ2_S" | "TQ1_0" | "TQ2_0" | "MXFP4" | "TRELLIS2" | "TRELLIS3" | "TRELLIS4" | "TRELLIS5" | "TRELLIS6";
+export type Format = "F32" | "F16" | "BF16" | "Q8_0" | "Q4_0" | "Q4_1" | "Q5_0" | "Q5_1" | "Q2_K" | "Q3_K" | "Q4_K" | "Q5_K" | "Q6_K" | "IQ4_NL" | "IQ4_XS" | "IQ3_XXS" | "IQ3_S" | "IQ2_XXS" | "IQ2_XS" | "IQ2_S" | "TQ1_0" | "TQ2_0" | "MXFP4" | "TRELLIS2" | "TRELLIS3" | "TRELLIS4" | "TRELLIS5" | "TRELLIS6" | "LEVELS2";
 
 /**
  * One way in which weights are stored.
@@ -983,6 +987,10 @@ context_tokens?: number | null,
  */
 tensors: boolean,
 /**
+ * How keys and values would be cached.
+ */
+kv_cache?: KvFormat | null,
+/**
  * Bytes of memory to choose a recipe for. None: what is free.
  */
 memory_bytes?: number | null, };
@@ -1007,6 +1015,11 @@ ms: number,
  * Of all kernels' time.
  */
 fraction: number, };
+
+/**
+ * How keys and values are kept in a cache. [`crate::kernel::KvLayout`] has the layout.
+ */
+export type KvFormat = "f32" | "int8" | "int4";
 
 /**
  * A kind of model file.
@@ -1082,7 +1095,11 @@ device: DeviceChoice,
 /**
  * Tokens of context to make room for. None: the model's own, or what fits.
  */
-context_tokens?: number | null, };
+context_tokens?: number | null,
+/**
+ * How keys and values are cached. Models that make vectors have no cache.
+ */
+kv_cache?: KvFormat | null, };
 
 /**
  * A step of loading.
