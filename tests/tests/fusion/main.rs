@@ -134,7 +134,7 @@ fn feed_forward_blocks_are_two_dispatches() {
         (Format::Trellis2, 272, 48, 1),
         (Format::Trellis5, 4112, 16, 0),
         (Format::Levels2, 272, 48, 1),
-        (Format::Levels2, 4112, 16, 0),
+        (Format::Levels2, 2064, 16, 0),
     ] {
         let mut case = KernelCase::new(format!("{format:?} {hidden} {width} {activation}"), step(3));
         let stream = case.numbers(1, hidden).0;
@@ -205,7 +205,7 @@ fn sums_are_handed_on_to_the_next_product() {
         handed_case(20, Format::F32, true, 4),
         handed_case(112, Format::Trellis2, false, 4),
         handed_case(4112, Format::Trellis5, true, 4),
-        handed_case(4112, Format::Levels2, true, 4),
+        handed_case(2064, Format::Levels2, true, 4),
     ];
     for (case, ..) in &cases {
         let blocks = &Fusion::of(&case.program, &|_, _| true).plans[0];
