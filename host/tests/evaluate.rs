@@ -136,6 +136,16 @@ fn an_interrupt_keeps_what_was_measured() {
 }
 
 #[test]
+fn quantising_without_a_text_says_what_text_is_needed() {
+    let out = tempfile::tempdir().unwrap();
+    let folder = out.path().join("made");
+    let ran = run(&["quantize", MODEL, "--bits", "3", "-o", folder.to_str().unwrap()]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stdout);
+    assert!(ran.stderr.contains("--calibrate FILE is needed: a plain text like"), "{}", ran.stderr);
+    assert!(!folder.exists());
+}
+
+#[test]
 fn what_cannot_be_compared_is_said() {
     let text = text_file();
     let path = text.path().to_str().unwrap();

@@ -3,7 +3,7 @@
     python texts.py FOLDER_WITH_BOOKS OUT_FOLDER
 
 `calibrate.txt` is 10,000 characters of each of 72 books that the model has read, spread over the collection;
-`measure.txt` 9,000 of each of the ten that it has not (models/hearth-tiny/training/held_out.txt). Both are cleaned as
+`measure.txt` 4,500 of each of the ten that it has not (models/hearth-tiny/training/held_out.txt). Both are cleaned as
 the training text was, and each piece begins a quarter into its book.
 """
 
@@ -29,7 +29,7 @@ def main():
     held_out = corpus.read_list(TRAINING / "held_out.txt")
     read = [name for name in corpus.book_names(folder) if name not in held_out]
     chosen = [read[at * len(read) // 72] for at in range(72)]
-    for name, books, length in (("calibrate.txt", chosen, 10_000), ("measure.txt", held_out, 9_000)):
+    for name, books, length in (("calibrate.txt", chosen, 10_000), ("measure.txt", held_out, 4_500)):
         pieces = [piece(folder, book, length) for book in books]
         (out / name).write_text("\n\n".join(part for part in pieces if part), "utf-8")
 

@@ -54,7 +54,7 @@ pub struct Quantize {
     pub recipe: Option<PathBuf>,
     /// A text like those that the model will be used for, in UTF-8
     #[arg(long, value_name = "FILE")]
-    pub calibrate: PathBuf,
+    pub calibrate: Option<PathBuf>,
     /// Tokens of it that are read [default: 65536, and 16384 with --fast]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens: Option<u32>,
@@ -86,6 +86,10 @@ pub enum CodeName {
     /// LEVELS2
     Levels,
 }
+
+/// No text is built in: one that is not like what the model will read costs more than it saves.
+const NO_TEXT: &str = "--calibrate FILE is needed: a plain text like those that the model will be used for, in the same \
+    languages (a book, articles, conversations, code); 30,000 words are plenty";
 
 /// Tokens to calibrate on.
 const TOKENS: u32 = 65_536;
@@ -206,7 +210,8 @@ fn read(file: &Path) -> Result<String, Stop> {
 
 /// Windows of the text, spread over all of it; each begins as the model's texts do.
 fn texts(args: &Quantize, tokenizer: &Tokenizer) -> Result<Vec<Vec<u32>>, Stop> {
-    let text = read(&args.calibrate)?;
+    let Some(file) = &args.calibrate else { return Err(Stop::Usage(NO_TEXT.to_owned())) };
+    let text = read(file)?;
     let begin = tokenizer.encode("", EncodeOptions { parse_special: false, add_special: true })?;
     let ids = tokenizer.encode(&text, EncodeOptions { parse_special: false, add_special: false })?;
     let tokens = args.tokens.unwrap_or(if args.fast { TOKENS_FAST } else { TOKENS }) as usize;
