@@ -47,7 +47,7 @@ fn next(tile: u32, window: u32, at: u32) -> u32 {
     let groups = WINDOWS >> params.bits;
     let group = window >> params.bits;
     let four = choices[(tile * WEIGHTS + at) * (groups >> 2u) + (group >> 2u)];
-    return ((four >> (8u * (group & 3u))) & 0xffu) * groups + group;
+    return extractBits(four, 8u * (group & 3u), 8u) * groups + group;
 }
 
 fn cost_of(window: u32) -> u32 {
@@ -95,7 +95,7 @@ fn begin_pass(pass_number: u32, groups: u32, thread: u32) {
     if (thread == 0u) {
         atomicStore(&floors[0], MOST);
         atomicStore(&floors[1], MOST);
-        atomicStore(&first, 0xffffffffu);
+        atomicStore(&first, ~0u);
     }
 }
 

@@ -18,7 +18,7 @@ fn kv_source(word: u32) -> vec4<f32> {
     return x[row_at + word];
 }
 
-//#import shared/kv_round.wgsl
+//#import formats/shared/kv_round.wgsl
 
 fn write_four(at: u32, four: vec4<u32>) {
     cache[at * 4u] = four.x;

@@ -257,7 +257,7 @@ pub enum KvFormat {
 }
 
 impl KvFormat {
-    /// Its number in shaders: `KV` of `shaders/shared/kv_cache.wgsl`.
+    /// Its number in shaders: `KV` of `shaders/formats/shared/kv_cache.wgsl`.
     pub const fn number(self) -> u32 {
         match self {
             Self::F32 => 0,

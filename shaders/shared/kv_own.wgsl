@@ -5,7 +5,7 @@ fn kv_source(word: u32) -> vec4<f32> {
     return query[HEADS * (params.head_dim >> 2u) + word];
 }
 
-//#import shared/kv_round.wgsl
+//#import formats/shared/kv_round.wgsl
 
 // A word of the token's own value: the one that this thread mixes of every key.
 var<private> own_value: vec4<f32>;

@@ -1,5 +1,5 @@
 // Four numbers of a key or a value in the caches `keys` and `values`, arrays of vec4<u32> that whoever imports this binds.
-//#import shared/kv_cache.wgsl
+//#import formats/shared/kv_cache.wgsl
 
 fn cached_key(head_at: u32, position: u32, word: u32, words: u32, context: u32) -> vec4<f32> {
     if (KV == 0u) { return bitcast<vec4<f32>>(keys[head_at + position * words + word]); }

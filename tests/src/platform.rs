@@ -13,6 +13,7 @@ use hearth_engine::{
     file::{BoxedFuture, MemoryFolder},
     protocol::{CpuReport, DeviceChoice, Event, GenerateRequest, LoadRequest, MemoryReport, Prompt, Request, Sampling},
     runtime::{ModelLocation, Platform, Runtime},
+    tensor::KvFormat,
     text::LocalTime,
 };
 
@@ -109,10 +110,16 @@ impl Default for Host {
 impl Host {
     /// With one of the repository's models loaded under its path.
     pub fn with_model(path: &str, device: DeviceChoice, context_tokens: Option<u32>) -> Self {
+        Self::with_cache(path, device, context_tokens, KvFormat::default())
+    }
+
+    /// With keys and values cached so: golden tokens are those of F32.
+    pub fn with_cache(path: &str, device: DeviceChoice, context_tokens: Option<u32>, kv_cache: KvFormat) -> Self {
         let host = Self::default();
         let (folder, file) = files::model(path);
         host.platform.add(path, folder, file.as_deref());
-        let event = host.load(path, device, context_tokens);
+        let model = path.into();
+        let event = last(host.ask(Request::Load(LoadRequest { model, device, context_tokens, kv_cache })));
         assert!(matches!(event, Event::Loaded(_)), "{event:?}");
         host
     }

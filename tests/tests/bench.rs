@@ -80,9 +80,9 @@ fn check(report: &BenchReport, route: Route) {
         let bandwidth = report.copy_bytes_per_s.max(report.read_bytes_per_s);
         assert!((result.roofline_fraction - moved / bandwidth).abs() <= 1e-9 * result.roofline_fraction, "{result:?}");
     }
-    // 40 positions more of 2 layers' keys and values: 2 heads of 64 numbers.
+    // 40 positions more of 2 layers' keys and values: 2 heads of 64 numbers in 8 bits, and two bytes for every 32 of them.
     let [shallow, deep] = [&report.decode[0], &report.decode[1]];
-    assert_eq!(deep.bytes_per_token - shallow.bytes_per_token, 40 * 2 * 2 * 2 * 64 * 4);
+    assert_eq!(deep.bytes_per_token - shallow.bytes_per_token, 40 * 2 * 2 * 2 * (64 + 2 * 2));
     assert_eq!(report.prefill_tokens_per_s, Some(report.prefill[1].tokens_per_s.median));
     assert_eq!(report.decode_tokens_per_s, Some(shallow.tokens_per_s.median));
     assert_eq!(report.roofline_fraction, Some(shallow.roofline_fraction));

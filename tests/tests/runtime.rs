@@ -2,9 +2,12 @@
 
 use std::cell::Cell;
 
-use hearth_engine::protocol::{
-    ChatMessage, DeviceChoice, Done, Event, Failure, FailureCode, GenerateRequest, LoadStage, Prompt, Request, Role,
-    Route, Sampling, StopReason,
+use hearth_engine::{
+    protocol::{
+        ChatMessage, DeviceChoice, Done, Event, Failure, FailureCode, GenerateRequest, LoadStage, Prompt, Request,
+        Role, Route, Sampling, StopReason,
+    },
+    tensor::KvFormat,
 };
 use hearth_tests::{
     files::{self, fixture_cases},
@@ -143,7 +146,7 @@ fn a_second_request_meanwhile_is_refused() {
 #[test]
 fn an_answer_ends_where_the_context_ends() {
     for device in DEVICES {
-        let host = Host::with_model(TINY, device, Some(16));
+        let host = Host::with_cache(TINY, device, Some(16), KvFormat::F32);
         let events = host.complete(&fixture_cases()["tiny-llama"]["short"].text, None, Sampling::greedy());
         let done = done(&events);
         assert_eq!(done.stop_reason, StopReason::ContextFull);

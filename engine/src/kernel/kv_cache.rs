@@ -1,5 +1,6 @@
-//! How the numbers of keys and values lie in a cache, and how they are rounded on their way in. `shaders/shared/kv_cache.wgsl`
-//! and `shaders/shared/kv_round.wgsl` say the same.
+//! How the numbers of keys and values lie in a cache, and how they are rounded on their way in.
+//! `shaders/formats/shared/kv_cache.wgsl`
+//! and `shaders/formats/shared/kv_round.wgsl` say the same.
 //!
 //! A key head has a part of its own: first the numbers of all positions, a row each that begins on 16 bytes, then the
 //! scales of all positions. 32 numbers share a scale, which is the upper half of a binary32, so that every device rounds it

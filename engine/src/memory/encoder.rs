@@ -1,12 +1,13 @@
 //! How much an encoder needs, and whether it fits.
 
-use super::measure;
-use crate::{Error, Result, error::human_bytes, model::Encoder, protocol::MemoryPlan};
+use super::{complete, measure};
+use crate::{Error, Result, device::cpu::activation_bytes, error::human_bytes, model::Encoder, protocol::MemoryPlan};
 
 /// What a recorded encoder takes. It remembers nothing between texts, so it has no cache.
 pub(super) fn measure_encoder(model: &Encoder) -> MemoryPlan {
     let filled = model.states.iter().map(|(id, _)| *id).collect();
-    measure(&model.program, model.tokens_max, &filled, model.vectors, 0)
+    let plan = measure(&model.program, model.tokens_max, &filled, model.vectors, 0);
+    complete(MemoryPlan { scratch_bytes: plan.scratch_bytes + activation_bytes(&model.program), ..plan })
 }
 
 /// Refuses an encoder that needs more than there is. `available_bytes` is 0 if the platform does not tell.

@@ -43,6 +43,8 @@ pub struct Planner<'a> {
     batch_tokens: u32,
     /// How keys and values are cached.
     kv_cache: KvFormat,
+    /// Whether the device rounds activations on their way into products, as a CPU does.
+    rounds_activations: bool,
     known: BTreeMap<u32, MemoryPlan>,
 }
 
@@ -60,6 +62,7 @@ impl<'a> Planner<'a> {
             catalog,
             batch_tokens: PREFILL_TOKENS_MAX,
             kv_cache: KvFormat::default(),
+            rounds_activations: true,
             known: BTreeMap::new(),
         }
     }
@@ -71,6 +74,7 @@ impl<'a> Planner<'a> {
             catalog,
             batch_tokens: PREFILL_TOKENS_MAX,
             kv_cache: KvFormat::default(),
+            rounds_activations: true,
             known: BTreeMap::new(),
         }
     }
@@ -84,6 +88,11 @@ impl<'a> Planner<'a> {
     /// With keys and values cached so.
     pub fn with_kv_cache(self, kv_cache: KvFormat) -> Self {
         Self { kv_cache, ..self }
+    }
+
+    /// For a GPU, which keeps no activations of eight bits. Otherwise they are counted: they are small.
+    pub fn on_gpu(self, is_gpu: bool) -> Self {
+        Self { rounds_activations: !is_gpu, ..self }
     }
 
     /// Tokens that the model was made for.
@@ -115,7 +124,9 @@ impl<'a> Planner<'a> {
             Subject::Decoder { config, scoring } => {
                 let Self { batch_tokens, kv_cache, .. } = *self;
                 let wishes = Recording { context_tokens, scoring, batch_tokens, kv_cache };
-                measure_decoder(&Model::record_as(config.clone(), self.catalog, wishes)?)
+                let model = Model::record_as(config.clone(), self.catalog, wishes)?;
+                let beside_bytes = if self.rounds_activations { activation_bytes(&model.program) } else { 0 };
+                measure_decoder(&model, beside_bytes)
             }
             Subject::Embedder { config, .. } => encoder::measure_encoder(&config.record(self.catalog, context_tokens)?),
         })
@@ -209,12 +220,13 @@ pub fn plan_context(
     Err(Error::OutOfMemory { what, requested_bytes: total_bytes, available_bytes })
 }
 
-/// What a recorded decoder takes.
-fn measure_decoder(model: &Model) -> MemoryPlan {
+/// What a recorded decoder takes, with so many bytes of scratch beside the slots.
+fn measure_decoder(model: &Model, scratch_bytes: u64) -> MemoryPlan {
     // What the next token is chosen with is filled anew by each step.
     let chosen_with = [model.peaks, model.choice, model.shortlist];
     let filled = model.states.iter().map(|(id, _)| *id).chain(chosen_with).collect();
-    measure(&model.program, model.context_tokens, &filled, model.logits, 0)
+    let plan = measure(&model.program, model.context_tokens, &filled, model.logits, 0);
+    complete(MemoryPlan { scratch_bytes: plan.scratch_bytes + scratch_bytes, ..plan })
 }
 
 /// What a recorded program takes. Weights stay as they are stored on a CPU, and take as many bytes repacked for a GPU,
@@ -229,8 +241,7 @@ fn measure(
     let slots = Slots::assign(program);
     let mut plan = MemoryPlan {
         context_tokens,
-        // A CPU's activations of eight bits are counted for every device: they are small.
-        scratch_bytes: slots.bytes() + activation_bytes(program),
+        scratch_bytes: slots.bytes(),
         largest_buffer_bytes: slots.slots.iter().map(|slot| slot.elements * 4).max().unwrap_or(0),
         ..MemoryPlan::default()
     };

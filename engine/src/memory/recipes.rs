@@ -203,6 +203,9 @@ impl Predicted {
     }
 }
 
+/// Norms that rotation folds into the matrices behind them; what tuning then makes of their gains is kept in F32.
+const FOLDED: [&str; 3] = ["input_layernorm.weight", "post_attention_layernorm.weight", "model.norm.weight"];
+
 /// Bytes of one tensor. An allocation spends just so many bits, scales included.
 fn stored_bytes(tensor: &TensorInfo, bits: f64, is_linear: bool) -> f64 {
     let whole = bits as usize;
@@ -213,7 +216,8 @@ fn stored_bytes(tensor: &TensorInfo, bits: f64, is_linear: bool) -> f64 {
     };
     let unchanged = tensor.len_bytes as f64;
     if tensor.shape.len() != 2 {
-        return unchanged;
+        let is_folded = FOLDED.iter().any(|end| tensor.name.ends_with(end));
+        return if is_folded { tensor.elements() as f64 * 4.0 } else { unchanged };
     }
     match of(if is_linear { whole } else { whole + 1 }) {
         None => unchanged,

@@ -191,7 +191,7 @@ impl Runtime {
         let Subject { name, opened, config, kv_cache } = subject;
         let (prefill, decode) = headline(&measured);
         let planner = Planner::new(&config, &opened.catalog, false).with_batches(session.prefill_tokens());
-        let mut planner = planner.with_kv_cache(kv_cache);
+        let mut planner = planner.with_kv_cache(kv_cache).on_gpu(choice.adapter.is_some());
         let mut memory = planner.plan(session.context_tokens())?;
         let batch_bytes = session.device().batch_bytes();
         memory.scratch_bytes += batch_bytes;

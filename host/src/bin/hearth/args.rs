@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::{net::IpAddr, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use hearth_engine::{
@@ -13,6 +13,7 @@ use crate::{
     bench::Lengths,
     form::{Form, Tools},
     kv_cache::KvCache,
+    values::{fraction, gibibytes, non_negative, positive},
 };
 
 /// Runs language models on this machine's GPU or CPU.
@@ -370,33 +371,4 @@ pub struct Serve {
     /// A page from elsewhere that may ask, as http://host:port; may be repeated
     #[arg(long, value_name = "ORIGIN")]
     pub allow_origin: Vec<String>,
-}
-
-/// The only interface, unless the person says otherwise, is this machine's own.
-pub fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-fn number(text: &str, is_allowed: impl Fn(f32) -> bool, words: &str) -> Result<f32, String> {
-    match text.parse::<f32>() {
-        Ok(value) if value.is_finite() && is_allowed(value) => Ok(value),
-        _ => Err(format!("it must be a number {words}")),
-    }
-}
-
-fn non_negative(text: &str) -> Result<f32, String> {
-    number(text, |value| value >= 0.0, "of 0 or more")
-}
-
-fn positive(text: &str) -> Result<f32, String> {
-    number(text, |value| value > 0.0, "above 0")
-}
-
-fn fraction(text: &str) -> Result<f32, String> {
-    number(text, |value| (0.0..=1.0).contains(&value), "from 0 to 1")
-}
-
-/// GiB in bytes.
-fn gibibytes(text: &str) -> Result<u64, String> {
-    positive(text).map(|gib| (f64::from(gib) * f64::from(1 << 30)) as u64)
 }

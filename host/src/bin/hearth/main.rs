@@ -17,6 +17,7 @@ mod quantize;
 mod serve;
 mod session;
 mod tokenize;
+mod values;
 
 use std::process::ExitCode;
 

@@ -16,8 +16,9 @@ use hearth_host::{
 use tokio::net::TcpListener;
 
 use crate::{
-    args::{Device, Global, Serve, is_loopback},
+    args::{Device, Global, Serve},
     output::{Output, Stop},
+    values::is_loopback,
 };
 
 /// Answers that are open when the server is told to end get this long.

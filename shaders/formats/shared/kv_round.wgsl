@@ -1,5 +1,5 @@
 // How a row is rounded on its way into a cache. Whoever imports this has `kv_source(word)`, four of the row's numbers.
-//#import shared/kv_cache.wgsl
+//#import formats/shared/kv_cache.wgsl
 
 // What stands for a scale of numbers that are no numbers, or infinite: they must not look sound when they are read.
 const KV_NOT_FINITE = 0x7fc00000u;
