@@ -13,6 +13,7 @@ mod model_path;
 mod models;
 mod pipelines;
 mod platform;
+mod reader;
 #[cfg(feature = "server")]
 pub mod server;
 mod threads;
