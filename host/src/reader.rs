@@ -59,3 +59,49 @@ fn start() -> Option<mpsc::Sender<Job>> {
         std::thread::Builder::new().name("hearth-reader".to_owned()).spawn(move || jobs.iter().for_each(Job::run));
     started.inspect_err(|error| tracing::warn!(%error, "no thread to read ahead")).ok().map(|_| sender)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use hearth_engine::file::ByteSource;
+
+    use super::*;
+    use crate::DiskFile;
+
+    fn sample() -> (tempfile::TempDir, Rc<DiskFile>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.bin");
+        std::fs::write(&path, (0..200).collect::<Vec<u8>>()).unwrap();
+        let file = DiskFile::open(&path, "weights.bin").unwrap().unwrap();
+        (folder, Rc::new(file))
+    }
+
+    fn memory(bytes: usize) -> Aligned {
+        Aligned::zeroed(bytes, |_| {}).unwrap()
+    }
+
+    #[test]
+    fn pieces_come_to_where_they_were_wanted_and_the_memory_comes_back() {
+        let (_folder, file) = sample();
+        let pieces = vec![Piece { range: 10..14, at: 2 }, Piece { range: 199..200, at: 0 }];
+        let first = Rc::clone(&file).fill(memory(8), pieces);
+        let second = Rc::clone(&file).fill(memory(1), vec![Piece { range: 7..8, at: 0 }]);
+        // Whoever asks later may be waited for first.
+        let (filled, result) = pollster::block_on(second);
+        assert_eq!((filled.bytes(), result), (&[7][..], Ok(())));
+        let (filled, result) = pollster::block_on(first);
+        assert_eq!((filled.bytes(), result), (&[199, 0, 10, 11, 12, 13, 0, 0][..], Ok(())));
+    }
+
+    #[test]
+    fn what_cannot_be_read_gives_an_error_and_the_memory_back() {
+        let (folder, file) = sample();
+        let (back, result) = pollster::block_on(Rc::clone(&file).fill(memory(4), vec![Piece { range: 0..5, at: 0 }]));
+        assert!(matches!(result, Err(Error::Io { .. })) && back.bytes().len() == 4);
+        std::fs::File::options().write(true).open(folder.path().join("weights.bin")).unwrap().set_len(20).unwrap();
+        let (back, result) = pollster::block_on(file.fill(memory(4), vec![Piece { range: 18..22, at: 0 }]));
+        let expected = Error::Truncated { file: "weights.bin".into(), needed_bytes: 22, available_bytes: 20 };
+        assert_eq!((back.bytes().len(), result), (4, Err(expected)));
+    }
+}
