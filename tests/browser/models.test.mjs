@@ -257,7 +257,7 @@ describe('models of a person’s own, in the page', () => {
     own.push('huge');
     const fit = page.find('model-fit');
     assert.equal(await fit.getAttribute('data-fit'), 'too_large');
-    assert.match(await fit.textContent(), /Does not fit\. 136\.\d GiB are needed, but WebAssembly holds at most 4 GiB/);
+    assert.match(await fit.textContent(), /Does not fit\. 130\.\d GiB are needed, but WebAssembly holds at most 4 GiB/);
     await page.picture('models-too-large');
     assert.equal((await page.find('model-load').textContent()).trim(), 'Load all the same');
     await page.find('model-load').click();
