@@ -1,13 +1,14 @@
-"""Writes a model of random weights with Llama 2 7B's sizes in LEVELS2 (docs/formats), 1.7 GB, without a tokenizer.
+"""Writes a model of random weights with Llama 2 7B's sizes in LEVELS2 (docs/formats), 1.7 GB.
 
-    python3 random_model.py FOLDER [--layers 32]
+    python3 random_model.py FOLDER models/hearth-tiny [--layers 32]
 
-Needs numpy.
+The second folder lends its tokenizer, so that the model can be asked too; it answers nonsense. Needs numpy.
 """
 
 import argparse
 import json
 import os
+import shutil
 
 import numpy
 
@@ -38,9 +39,12 @@ def norms(layers):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder")
+    parser.add_argument("tokenizer")
     parser.add_argument("--layers", type=int, default=32)
     arguments = parser.parse_args()
     os.makedirs(arguments.folder, exist_ok=True)
+    for name in ["tokenizer.json", "tokenizer_config.json"]:
+        shutil.copy(os.path.join(arguments.tokenizer, name), arguments.folder)
     header, formats, end = {}, {}, 0
     for name, rows, columns in matrices(arguments.layers):
         shape = [rows // STRIP_ROWS, SCALES_BYTES + columns // STRIP_ROWS * TILE_BYTES]

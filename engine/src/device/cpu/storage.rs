@@ -52,6 +52,8 @@ pub struct Storage {
     int8: bool,
     /// The pieces of `weights` through which tensors come and go.
     pub slots: Vec<usize>,
+    /// Bytes of slots that are lent.
+    lent_bytes: u64,
 }
 
 impl Storage {
@@ -129,12 +131,15 @@ impl Storage {
 
     /// Takes the memory of a slot, for others to read into.
     pub fn lend(&mut self, slot: usize) -> Buffer {
-        self.slots.get(slot).map(|piece| self.weights.lend(*piece)).unwrap_or_default()
+        let memory = self.slots.get(slot).map(|piece| self.weights.lend(*piece)).unwrap_or_default();
+        self.lent_bytes += memory.bytes().len() as u64;
+        memory
     }
 
     /// Puts the memory of a slot back.
     pub fn give_back(&mut self, slot: usize, memory: Buffer) {
         if let Some(piece) = self.slots.get(slot) {
+            self.lent_bytes = self.lent_bytes.saturating_sub(memory.bytes().len() as u64);
             self.weights.give_back(*piece, memory);
         }
     }
@@ -159,7 +164,10 @@ impl Storage {
     /// Bytes of it all.
     pub fn allocated_bytes(&self) -> u64 {
         let floats: u64 = self.floats.iter().map(|buffer| buffer.bytes().len() as u64).sum();
-        self.weights.allocated_bytes() + floats + (self.x_parts.capacity() * size_of::<XPart>()) as u64
+        self.weights.allocated_bytes()
+            + self.lent_bytes
+            + floats
+            + (self.x_parts.capacity() * size_of::<XPart>()) as u64
     }
 
     fn add_floats(&mut self, workers: &dyn Workers, what: &str, allocated: u64, elements: u64) -> Result<Place> {
