@@ -16,6 +16,10 @@ use hearth_engine::{
 
 use crate::reader::Reader;
 
+/// Into how many parts a piece is cut, of at least so many bytes.
+const PARTS: usize = 4;
+const PART_BYTES_MIN: usize = 1 << 20;
+
 /// Whether a name stays within its folder on every system: no separator, no drive, no step upwards.
 pub fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
@@ -101,9 +105,37 @@ impl Content {
                 let reason = format!("{length} bytes do not fit the memory that was lent for them");
                 return Err(Error::Io { file: self.name.clone(), reason });
             };
-            self.read_into(range, place)?;
+            self.read_parts(range.start, place)?;
         }
         Ok(())
+    }
+
+    /// Reads several parts at a time: a disk is quicker the more it has to do.
+    fn read_parts(&self, start: u64, place: &mut [u8]) -> Result<()> {
+        let part = place.len().div_ceil(PARTS).max(PART_BYTES_MIN);
+        let parts: Vec<(u64, &mut [u8])> = (start..).step_by(part).zip(place.chunks_mut(part)).collect();
+        std::thread::scope(|scope| {
+            let mut others = Vec::new();
+            let mut parts = parts.into_iter();
+            let own = parts.next();
+            for (at, bytes) in parts {
+                others.push(scope.spawn(move || self.read_into(at..at + bytes.len() as u64, bytes)));
+            }
+            let own = own.map_or(Ok(()), |(at, bytes)| self.read_into(at..at + bytes.len() as u64, bytes));
+            let ended =
+                Err(Error::Io { file: self.name.clone(), reason: "a thread that read it has ended".to_owned() });
+            others.into_iter().map(|other| other.join().unwrap_or_else(|_| ended.clone())).fold(own, Result::and)
+        })
+    }
+
+    /// Says that from now on pieces here and there are read: what lies behind one is not wanted.
+    pub(crate) fn expect_pieces(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            // SAFETY: the descriptor is open as long as the file is. Advice that is refused changes nothing.
+            unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+        }
     }
 
     fn truncated(&self, needed_bytes: u64, available_bytes: u64) -> Error {

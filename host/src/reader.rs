@@ -35,7 +35,11 @@ impl Reader {
     pub fn read(&self, content: &Arc<Content>, memory: Aligned, pieces: Vec<Piece>) -> BoxedFuture<'static, Filled> {
         let (reply, answer) = oneshot::channel();
         let job = Job { content: Arc::clone(content), memory, pieces, reply };
-        match self.0.get_or_init(start) {
+        let jobs = self.0.get_or_init(|| {
+            content.expect_pieces();
+            start()
+        });
+        match jobs {
             Some(jobs) => {
                 if let Err(mpsc::SendError(job)) = jobs.send(job) {
                     job.run();
