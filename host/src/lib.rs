@@ -15,6 +15,7 @@ mod pipelines;
 mod platform;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod store;
 mod threads;
 
 pub use client::Client;
