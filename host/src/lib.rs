@@ -6,6 +6,8 @@
 mod added;
 mod client;
 pub mod documents;
+#[cfg(feature = "download")]
+pub mod download;
 mod engine;
 mod files;
 mod model_files;

@@ -42,6 +42,9 @@ pub struct ModelEntry {
     /// The `.gguf` file within the folder, if the model is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// What `hearth pull` fetches it from, if it does not come with Hearth: `owner/repo@revision:file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Where a model lies on the disk.
@@ -208,6 +211,7 @@ impl ModelStore {
                 name: chosen.name.clone(),
                 description: String::new(),
                 file: chosen.file.clone(),
+                source: None,
             });
         }
         for (_, registry) in self.registries()? {
@@ -222,13 +226,18 @@ impl ModelStore {
             let name = model.manifest.name.clone();
             if all.models.iter().all(|known| known.name != name) {
                 let description = listed_model(&model).description;
-                all.models.push(ModelEntry { name, description, file: crate::store::found_model(&model).file });
+                all.models.push(ModelEntry {
+                    name,
+                    description,
+                    file: crate::store::found_model(&model).file,
+                    source: None,
+                });
             }
         }
         for model in self.added.as_ref().map_or(Ok(Vec::new()), AddedModels::read)? {
             if all.models.iter().all(|known| known.name != model.name) {
                 let FoundModel { name, file, .. } = model;
-                all.models.push(ModelEntry { name, description: String::new(), file });
+                all.models.push(ModelEntry { name, description: String::new(), file, source: None });
             }
         }
         Ok(all)

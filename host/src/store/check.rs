@@ -132,6 +132,12 @@ impl BlobStore {
         transaction.commit().map_err(self.fault())
     }
 
+    /// A blob's length and the hashes of its chunks.
+    pub fn chunk_table(&self, blob: &BlobId) -> Result<(u64, ChunkTable)> {
+        let row = self.blob_row(blob)?.ok_or_else(|| StoreError::MissingBlob { file: blob.to_string() })?;
+        Ok((row.bytes, row.table))
+    }
+
     /// Prepares a blob to be mended: it counts as damaged until [`end_repair`](Self::end_repair), has its length, and is
     /// the store's own. Returns the chunks that are needed, with where each begins and how long it is.
     pub fn begin_repair(&self, blob: &BlobId) -> Result<Vec<(u64, u64, u32)>> {

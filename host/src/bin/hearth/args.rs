@@ -114,6 +114,8 @@ pub enum Command {
     Probe,
     /// Show what a model is and what it needs, without loading it
     Inspect(Inspect),
+    /// Download a model into the store, or go on where a download ended
+    Pull(crate::pull::Pull),
     /// List the models that have a name, add one of your own, or look after those that were downloaded
     #[command(subcommand_value_name = "COMMAND", args_conflicts_with_subcommands = true)]
     Models {

@@ -13,6 +13,7 @@ mod kv_cache;
 mod models;
 mod output;
 mod probe;
+mod pull;
 mod quantize;
 mod serve;
 mod session;
@@ -81,6 +82,7 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
         Command::Probe => probe::probe(&start()?, output),
         Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),
         Command::Models { command } => models::models(command.as_ref(), output, start),
+        Command::Pull(args) => pull::pull(args, &models, output),
         Command::Eval(args) => evaluate::eval(args, &models, global, output, start),
         Command::Quantize(args) => quantize::quantize(&models, args, global, output),
         Command::Bench(bench) => bench::bench(&start()?, bench, global, output),

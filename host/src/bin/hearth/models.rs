@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     output::{Output, Stop, bytes},
+    pull::{self, Network},
     session::{request, unexpected},
     store,
     values::byte_count,
@@ -46,6 +47,13 @@ pub enum Models {
     Verify {
         /// The models' names [default: all]
         names: Vec<String>,
+    },
+    /// Fetch again what is damaged or missing of a model in the store, and nothing else
+    Repair {
+        /// The model's name
+        name: String,
+        #[command(flatten)]
+        network: Network,
     },
     /// Keep a model when room is made
     Pin {
@@ -85,6 +93,7 @@ pub fn models(
         Some(Models::Remove { name }) => ask(&start()?, Request::RemoveModel { model: name.clone() }, output),
         Some(Models::Import { path, copy, name }) => store::import(path, *copy, name.as_deref(), output),
         Some(Models::Verify { names }) => store::verify(names, output),
+        Some(Models::Repair { name, network }) => pull::repair(name, network, output),
         Some(Models::Pin { name }) => store::pin(name, true, output),
         Some(Models::Unpin { name }) => store::pin(name, false, output),
         Some(Models::Gc { all }) => store::collect_garbage(*all, output),
