@@ -53,7 +53,7 @@ fn place(store: &BlobStore, name: &str, weights: &[u8]) -> BlobId {
         urls: vec!["https://models.example/m".into()],
     }];
     let (source, revision) = (format!("hub:{name}"), "1".into());
-    store.commit(&NewModel { name: name.into(), source, revision, files }).unwrap();
+    store.commit(&NewModel { name: name.into(), is_named: true, source, revision, files }).unwrap();
     staged.blob
 }
 
@@ -100,6 +100,13 @@ fn the_same_folder_again_replaces_the_model_and_another_of_its_name_gets_a_numbe
     assert!(!first.folder.exists());
     let other = model_folder(&folder, "other/m", b"third");
     assert_eq!(import(&store, &other, ImportMode::Copy), "m-2");
+    assert_eq!(import(&store, &other, ImportMode::Copy), "m-2");
+    // A name that is asked for is given, and the same again.
+    for _ in 0..2 {
+        let named = store.import(&other, ImportMode::Copy, Some("named"), &mut |_| Ok(())).unwrap();
+        assert_eq!(named.manifest.name, "named");
+    }
+    assert_eq!(store.models().unwrap().len(), 3);
 }
 
 #[test]
@@ -291,11 +298,11 @@ fn names_that_lead_out_of_the_folder_are_refused() {
     let blob = place(&store, "m", b"weights");
     for path in ["../m", "a/b", "", "/etc/passwd", ".hidden", "c:x"] {
         let files = vec![ModelFile { path: path.into(), bytes: 7, sha256: blob, urls: Vec::new() }];
-        let new = NewModel { name: "n".into(), source: "x".into(), revision: String::new(), files };
+        let new = NewModel { name: "n".into(), is_named: false, source: "x".into(), revision: String::new(), files };
         assert_eq!(store.commit(&new).unwrap_err(), StoreError::BadName { file: path.into() });
     }
     let files = vec![ModelFile { path: "m".into(), bytes: 8, sha256: blob, urls: Vec::new() }];
-    let new = NewModel { name: "../../n".into(), source: "x".into(), revision: String::new(), files };
+    let new = NewModel { name: "../../n".into(), is_named: true, source: "x".into(), revision: String::new(), files };
     assert!(matches!(store.commit(&new).unwrap_err(), StoreError::MissingBlob { .. }));
 }
 

@@ -54,8 +54,10 @@ fn done(mut command: Command) -> Vec<Value> {
 fn failed(mut command: Command) -> (String, String) {
     let output = command.output().unwrap();
     assert!(!output.status.success());
-    let line: Value = serde_json::from_slice(&output.stdout)
-        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let line = stdout.lines().last().unwrap_or_else(|| panic!("{stderr}"));
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["type"], "failed", "{stdout}");
     (line["message"].as_str().unwrap().to_owned(), line["hint"].as_str().unwrap().to_owned())
 }
 
@@ -232,6 +234,16 @@ mod limits {
         require_sound(folder.path());
     }
 
+    /// A disk that goes away with the test, however that ends.
+    struct Mounted(std::path::PathBuf);
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let unmounted = Command::new("umount").arg("-l").arg(&self.0).status();
+            assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking());
+        }
+    }
+
     #[test]
     fn a_disk_that_fills_up_midway_keeps_what_came() {
         // A disk of its own needs a right that only root has; without it the length limit above has to do.
@@ -243,6 +255,7 @@ mod limits {
             println!("no disk could be mounted here: only the limit on the length of files was tried");
             return;
         }
+        let _mounted = Mounted(disk.clone());
         let server = Server::start(model(23, 1_200_000));
         let root = disk.join("store");
         let filler = disk.join("filler");
@@ -265,8 +278,6 @@ mod limits {
         let model = BlobStore::open(&root).unwrap().model("tiny").unwrap();
         let is_right = has(&model.folder, &server.files());
         let served_bytes = server.body_bytes() - before;
-        drop(model);
-        assert!(Command::new("umount").arg("-l").arg(&disk).status().unwrap().success());
         assert!(message.contains("no room") && hint.contains("Nothing is lost"), "{message} {hint}");
         assert!(is_right && came_bytes > 200_000);
         let total_bytes: u64 = server.files().values().map(|bytes| bytes.len() as u64).sum();
@@ -353,7 +364,7 @@ fn processes_that_pull_import_and_collect_at_once_agree() {
     }
     require_sound(&root);
     let store = BlobStore::open(&root).unwrap();
-    assert_eq!(store.models().unwrap().len(), 2, "the imports are of one place");
+    assert_eq!(store.models().unwrap().len(), 4);
     let total_bytes: u64 = server.files().values().map(|bytes| bytes.len() as u64).sum();
     assert_eq!(store.used_bytes().unwrap(), total_bytes, "each file is there once");
 }

@@ -23,6 +23,9 @@ use crate::store::{BlobStore, Held, Staged, StoreError};
 /// How often a file may begin anew.
 const ANEW_MAX: u32 = 3;
 
+/// Shorter chunks of a long file would be more than the journal can number.
+const CHUNK_BYTES_MIN: u32 = 1024;
+
 /// How often a lock that another process holds is tried.
 const LOCK_EVERY: Duration = Duration::from_millis(200);
 
@@ -124,7 +127,7 @@ pub(super) async fn fetch_file(job: &Job<'_>, store: &BlobStore, file: &mut Remo
             return Ok(Fetched::Placed(*blob));
         }
         let head = Head {
-            chunk_bytes: job.options.chunk_bytes.max(1),
+            chunk_bytes: job.options.chunk_bytes.max(CHUNK_BYTES_MIN),
             file_bytes: file.bytes,
             identity: file.identity.clone(),
         };

@@ -65,6 +65,11 @@ impl Journal {
         Ok((Self { file }, said.map(|(said, _)| said)))
     }
 
+    /// What a journal says that another process may be adding to.
+    pub(super) fn peek(path: &Path) -> Option<Said> {
+        read(&std::fs::read(path).ok()?).map(|(said, _)| said)
+    }
+
     /// Begins anew, with these chunks.
     pub(super) fn begin(&mut self, head: &Head, chunks: &BTreeMap<u64, [u8; 32]>) -> io::Result<()> {
         let mut bytes = head_bytes(head);

@@ -87,8 +87,7 @@ impl Partial {
 
     /// How many bytes an earlier attempt left of a file.
     pub(super) fn peek_bytes(folder: &Path, key: &str) -> u64 {
-        let path = folder.join(format!("{key}.journal"));
-        let said = path.is_file().then(|| Journal::open(&path).ok()).flatten().and_then(|(_, said)| said);
+        let said = Journal::peek(&folder.join(format!("{key}.journal")));
         let of_chunk = |said: &Said, index: u64| ChunkTable::place(index, said.head.file_bytes, said.head.chunk_bytes);
         said.map_or(0, |said| {
             said.chunks.keys().filter_map(|index| of_chunk(&said, *index)).map(|(_, bytes)| u64::from(bytes)).sum()

@@ -96,8 +96,8 @@ async fn fetch(job: &Job<'_>, store: &BlobStore, source: &Source) -> Result<Stor
         let urls = file.urls.iter().map(Url::to_string).collect();
         taken.push(ModelFile { path: file.path.clone(), bytes: file.bytes, sha256, urls });
     }
-    let name = job.options.name.clone().unwrap_or(name);
-    Ok(store.commit(&NewModel { name, source: source.id(), revision, files: taken })?)
+    let (is_named, name) = (job.options.name.is_some(), job.options.name.clone().unwrap_or(name));
+    Ok(store.commit(&NewModel { name, is_named, source: source.id(), revision, files: taken })?)
 }
 
 async fn mend(job: &Job<'_>, store: &BlobStore, name: &str) -> Result<u64> {

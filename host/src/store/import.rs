@@ -71,8 +71,8 @@ impl BlobStore {
         }
         let place = found.file.as_ref().map_or_else(|| found.folder.clone(), |file| found.folder.join(file));
         let source = format!("file:{}", place.display());
-        let name = name.unwrap_or(&found.name).to_owned();
-        self.commit(&NewModel { name, source, revision: String::new(), files: taken })
+        let (is_named, name) = (name.is_some(), name.unwrap_or(&found.name).to_owned());
+        self.commit(&NewModel { name, is_named, source, revision: String::new(), files: taken })
     }
 
     /// Hashes a file, and lays it or a link to it beside the blobs.

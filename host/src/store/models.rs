@@ -9,7 +9,7 @@ use hearth_engine::file::choose_gguf;
 use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
-use super::{BlobId, BlobStore, INDEX_FILE, Result, StoreError, index::now_s, room::drop_unnamed};
+use super::{BlobId, BlobStore, INDEX_FILE, Result, StoreError, index::now_s};
 use crate::{FoundModel, added::plain_name, files::is_model_file};
 
 /// How long the time of a model's last use may be out of date.
@@ -54,7 +54,9 @@ pub struct ModelFile {
 pub struct NewModel {
     /// The name that it shall have; one that another model has gets a number.
     pub name: String,
-    /// Where it came from. The model that came from there before is replaced.
+    /// Whether a person chose that name: otherwise the model that came from the same source before keeps its own.
+    pub is_named: bool,
+    /// Where it came from. The model that came from there before, under this name, is replaced.
     pub source: String,
     /// Which state of its source.
     pub revision: String,
@@ -108,8 +110,7 @@ impl BlobStore {
                 return Err(StoreError::MissingBlob { file: file.path.clone() });
             }
         }
-        let known = self.name_from(&new.source)?;
-        let name = if let Some(known) = known { known } else { self.free_name(&new.name)? };
+        let name = self.name_for(new)?;
         let NewModel { source, revision, files, .. } = new.clone();
         let manifest = Manifest { name, source, revision, files };
         self.make_folder(&manifest)?;
@@ -118,11 +119,9 @@ impl BlobStore {
             .optional()
             .map_err(&fault)?;
         insert(&transaction, &manifest).map_err(&fault)?;
-        drop_unnamed(self, &transaction)?;
         transaction.commit().map_err(&fault)?;
-        if let Some(before) = before.filter(|before| *before != Self::folder_of(&manifest)) {
-            super::folder::remove_folder(&self.root.join(before))?;
-        }
+        // Only now: a kill in between leaves something to collect, and never less than one whole model.
+        self.clear(before.as_deref())?;
         self.model(&manifest.name)
     }
 
@@ -180,18 +179,19 @@ impl BlobStore {
         self.index.query_row(sql, [name], model).optional().map_err(self.fault())
     }
 
-    /// The name of the model that came from a source.
-    pub fn name_from(&self, source: &str) -> Result<Option<String>> {
-        let sql = "SELECT name FROM models WHERE source = ?1";
-        self.index.query_row(sql, [source], |row| row.get(0)).optional().map_err(self.fault())
+    fn name_for(&self, new: &NewModel) -> Result<String> {
+        let wanted = plain_name(&new.name);
+        let sql = "SELECT name FROM models WHERE source = ?1 AND (name = ?2 OR NOT ?3) ORDER BY name = ?2 DESC, name";
+        let parameters = params![new.source, wanted, new.is_named];
+        let known = self.index.query_row(sql, parameters, |row| row.get(0)).optional().map_err(self.fault())?;
+        known.map_or_else(|| self.free_name(&wanted), Ok)
     }
 
     fn free_name(&self, wanted: &str) -> Result<String> {
-        let plain = plain_name(wanted);
-        let mut name = plain.clone();
+        let mut name = wanted.to_owned();
         let mut number = 2;
         while self.find_row(&name)?.is_some() {
-            name = format!("{plain}-{number}");
+            name = format!("{wanted}-{number}");
             number += 1;
         }
         Ok(name)

@@ -122,10 +122,28 @@ impl BlobStore {
         let model = self.model(name)?;
         let transaction = self.change()?;
         transaction.execute("DELETE FROM models WHERE name = ?1", [name]).map_err(self.fault())?;
-        let mut freed = drop_unnamed(self, &transaction)?;
         transaction.commit().map_err(self.fault())?;
-        remove_folder(model.folder.parent().unwrap_or(&model.folder))?;
+        let folder = model.folder.strip_prefix(&self.root).unwrap_or(&model.folder);
+        let mut freed = self.clear(Some(&folder.to_string_lossy().replace('\\', "/")))?;
         freed.models.push(name.to_owned());
+        Ok(freed)
+    }
+
+    /// Removes blobs that no model names any more, and the folder of one that is no more.
+    pub(super) fn clear(&self, folder: Option<&str>) -> Result<Freed> {
+        let transaction = self.change()?;
+        let freed = drop_unnamed(self, &transaction)?;
+        if let Some(folder) = folder {
+            let sql = "SELECT count(*) FROM models WHERE folder = ?1";
+            let users: i64 = transaction.query_row(sql, [folder], |row| row.get(0)).map_err(self.fault())?;
+            if users == 0 {
+                let path = self.root.join(folder);
+                remove_folder(&path)?;
+                // The folder of its name goes when it is empty.
+                let _ = path.parent().map(fs::remove_dir);
+            }
+        }
+        transaction.commit().map_err(self.fault())?;
         Ok(freed)
     }
 

@@ -87,6 +87,8 @@ struct Inner {
     has_ids: bool,
     has_sidecars: bool,
     version: u64,
+    /// The files before each change.
+    former: Vec<BTreeMap<String, Vec<u8>>>,
     choose: Choose,
     asked: Vec<Asked>,
     body_bytes: u64,
@@ -118,6 +120,7 @@ impl Server {
             has_ids: true,
             has_sidecars: true,
             version: 0,
+            former: Vec::new(),
             choose: Box::new(|_| Fault::None),
             asked: Vec::new(),
             body_bytes: 0,
@@ -171,6 +174,12 @@ impl Server {
         self.shared.inner.lock().unwrap().files.clone()
     }
 
+    /// Whether a file ever had these bytes.
+    pub fn ever_had(&self, file: &str, bytes: &[u8]) -> bool {
+        let inner = self.shared.inner.lock().unwrap();
+        inner.former.iter().chain([&inner.files]).any(|files| files[file] == bytes)
+    }
+
     /// What was asked so far.
     pub fn asked(&self) -> Vec<Asked> {
         self.shared.inner.lock().unwrap().asked.clone()
@@ -197,6 +206,7 @@ impl Drop for Server {
 }
 
 fn change(inner: &mut Inner) {
+    inner.former.push(inner.files.clone());
     inner.version += 1;
     let version = inner.version;
     for bytes in inner.files.values_mut() {
@@ -210,7 +220,9 @@ fn answer(shared: &Shared, stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+    let path = line.split(' ').nth(1).unwrap_or_default();
+    // A proxy is asked by the whole address.
+    let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_at(rest.find('/').unwrap_or(0)).1).to_owned();
     let mut asked = Asked { path, range: None, authorization: None, if_range: None, host: String::new() };
     loop {
         let mut header = String::new();

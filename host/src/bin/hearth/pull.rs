@@ -82,7 +82,7 @@ impl Network {
         });
         let default = PullOptions::default();
         let chunk_bytes = self.chunk_size.map_or(Some(CHUNK_BYTES), |bytes| u32::try_from(bytes).ok());
-        let chunk_bytes = chunk_bytes.filter(|bytes| (1..=1 << 30).contains(bytes));
+        let chunk_bytes = chunk_bytes.filter(|bytes| (1 << 10..=1 << 30).contains(bytes));
         let backoff_first_s =
             self.backoff_ms.map_or(default.pace.backoff_first_s, |ms| Duration::from_millis(ms).as_secs_f64());
         Ok(PullOptions {
@@ -90,7 +90,7 @@ impl Network {
             mirrors: self.mirror.clone(),
             token: token.transpose()?,
             connections: usize::from(self.connections),
-            chunk_bytes: chunk_bytes.ok_or_else(|| Stop::Usage("a chunk has 1 byte to 1 GiB".to_owned()))?,
+            chunk_bytes: chunk_bytes.ok_or_else(|| Stop::Usage("a chunk has 1 KiB to 1 GiB".to_owned()))?,
             request_bytes: self.request_size.unwrap_or(default.request_bytes),
             limit_bytes_per_s: self.limit_rate.filter(|rate| *rate > 0),
             pace: Pace { attempts: self.attempts, backoff_first_s, ..default.pace },
