@@ -113,7 +113,7 @@ describe('models of a person’s own, in the window', () => {
     // Both figures, before anything is loaded: what is needed holds the weights and some beside, a scratch for each
     // thread of this machine. The bundled model is in use, and would make room.
     const [, needed] = (await text('model-fit')).match(/Fits\.\s+(\d+\.\d) MiB are needed, and \d+\.\d GiB are free once/);
-    assert.ok(needed > 40 && needed < 60, `${needed} MiB`);
+    assert.ok(needed > 28 && needed < 50, `${needed} MiB`);
     await window.picture('models');
   });
 

@@ -170,16 +170,21 @@ describe('models of a person’s own, in the page', () => {
     await page.tab.locator(`${byId('recipe-advice')}[data-recommended=""]`).waitFor();
   });
 
-  test('a shorter context needs less', async () => {
+  test('a shorter context needs less, and four bits for keys and values less again', async () => {
     const needed = async () => Number.parseFloat(await page.find('model-total').textContent());
-    const before = await needed();
+    const lessThan = (before) =>
+      page.tab.waitForFunction(
+        ([id, before]) => Number.parseFloat(document.querySelector(id).textContent) < before,
+        [byId('model-total'), before],
+      );
+    const whole = await needed();
     await page.find('model-context').fill('512');
     await page.find('model-context').blur();
-    await page.tab.waitForFunction(
-      ([id, before]) => Number.parseFloat(document.querySelector(id).textContent) < before,
-      [byId('model-total'), before],
-    );
-    assert.ok((await needed()) < before);
+    await lessThan(whole);
+    const short = await needed();
+    await page.find('model-cache').selectOption('int4');
+    await lessThan(short);
+    assert.ok((await needed()) < short);
   });
 
   test('it loads, and answers', async () => {
@@ -257,7 +262,7 @@ describe('models of a person’s own, in the page', () => {
     own.push('huge');
     const fit = page.find('model-fit');
     assert.equal(await fit.getAttribute('data-fit'), 'too_large');
-    assert.match(await fit.textContent(), /Does not fit\. 136\.\d GiB are needed, but WebAssembly holds at most 4 GiB/);
+    assert.match(await fit.textContent(), /Does not fit\. 130\.\d GiB are needed, but WebAssembly holds at most 4 GiB/);
     await page.picture('models-too-large');
     assert.equal((await page.find('model-load').textContent()).trim(), 'Load all the same');
     await page.find('model-load').click();

@@ -17,10 +17,8 @@ LEVELS = [-3, -1, 1, 3]
 # F16: zeros, least and greatest subnormals, least normal, one, greatest, and their negatives.
 SCALES = [0x0000, 0x8000, 0x0001, 0x8001, 0x03FF, 0x83FF, 0x0400, 0x8400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF]
 
-random = np.random.default_rng(20261125)
 
-
-def strip():
+def strip(random):
     """Random bits behind finite scales."""
     scales = random.integers(0, 0x7C00, 16, dtype=np.uint16)
     scales[: len(SCALES)] = SCALES
@@ -39,7 +37,8 @@ def weight(strips, row, column):
 
 
 def main():
-    strips = [strip() for _ in range(-(-ROWS // 16))]
+    random = np.random.default_rng(20261125)
+    strips = [strip(random) for _ in range(-(-ROWS // 16))]
     exact = np.array([[weight(strips, row, column) for column in range(COLUMNS)] for row in range(ROWS)])
     rounded = exact.astype(np.float32)
     assert (rounded == exact).all(), "a weight needs more bits than an F32 has"
@@ -47,4 +46,5 @@ def main():
     save_file({"levels2.stored": stored, "levels2.weights": rounded}, Path(__file__).with_name("levels2.safetensors"))
 
 
-main()
+if __name__ == "__main__":
+    main()

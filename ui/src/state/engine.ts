@@ -1,8 +1,14 @@
-import type { Done, Event, Failure, Loaded, Loading, LoadStage } from '../link/protocol.gen';
+import type { Done, Event, Failure, KvFormat, Loaded, Loading, LoadStage } from '../link/protocol.gen';
 import { SpeedMeter } from './speed';
 
 /** What the engine was doing when it failed: the way out depends on it. */
 export type Phase = 'probe' | 'load' | 'generate';
+
+/** What the person wishes of a load beside the model; what is missing is the engine's to choose. */
+export interface LoadWish {
+  readonly context_tokens?: number;
+  readonly kv_cache?: KvFormat;
+}
 
 /** Where the engine is, as far as this window knows. */
 export type EngineStatus =

@@ -2,11 +2,15 @@ import { failureOf } from '../link/failure';
 import { LinkError } from '../link/link';
 import type { ChosenFile, Link } from '../link/link';
 import type { Links } from '../link/links';
-import type { Event, Failure, ModelList, ModelReport, Outlook, Request } from '../link/protocol.gen';
+import type { Event, Failure, KvFormat, ModelList, ModelReport, Outlook, Request } from '../link/protocol.gen';
+import type { LoadWish } from './engine';
 import type { Session } from './session.svelte';
 
 /** How a person can bring a model here: as files, as a path, or not at all, since a server has the models. */
 export type Way = 'files' | 'paths' | 'server';
+
+/** What the engine takes if nobody wishes anything else. */
+export const USUAL_CACHE: KvFormat = 'int8';
 
 /** The models there are, and what is known of the one that is looked at. */
 export class ModelShelf {
@@ -23,6 +27,8 @@ export class ModelShelf {
   said = $state('');
   /** Tokens of context that the person wishes; none: what is usual and fits. */
   contextTokens = $state<number | undefined>();
+  /** How the person wishes keys and values to be cached; none: as is usual. */
+  kvCache = $state<KvFormat | undefined>();
   /** Bytes of memory that the person wishes a recipe for; none: what is free. */
   memoryBytes = $state<number | undefined>();
 
@@ -49,9 +55,10 @@ export class ModelShelf {
 
   /** Whether the model that is looked at is the one that answers. */
   get isLoaded(): boolean {
-    const { loaded } = this.#session;
+    const { loaded, wish } = this.#session;
     const sameContext = this.contextTokens === undefined || this.contextTokens === loaded?.context_tokens;
-    return loaded !== undefined && loaded.model === this.report?.model && sameContext;
+    const sameCache = this.kvCache === undefined || this.kvCache === (wish.kv_cache ?? USUAL_CACHE);
+    return loaded !== undefined && loaded.model === this.report?.model && sameContext && sameCache;
   }
 
   get isAdded(): boolean {
@@ -73,6 +80,7 @@ export class ModelShelf {
     if (name !== this.selected) this.report = undefined;
     this.selected = name;
     this.contextTokens = undefined;
+    this.kvCache = undefined;
     this.memoryBytes = undefined;
     await this.#inspect();
   }
@@ -87,6 +95,20 @@ export class ModelShelf {
   async plan(contextTokens: number | undefined): Promise<void> {
     this.contextTokens = contextTokens;
     await this.#inspect();
+  }
+
+  /** Plans for another way to cache keys and values. */
+  async planCache(kvCache: KvFormat): Promise<void> {
+    this.kvCache = kvCache;
+    await this.#inspect();
+  }
+
+  /** What a load of the model that is looked at takes. */
+  get #wish(): LoadWish {
+    return {
+      ...(this.contextTokens === undefined ? {} : { context_tokens: this.contextTokens }),
+      ...(this.kvCache === undefined ? {} : { kv_cache: this.kvCache }),
+    };
   }
 
   /** Brings files that were chosen in the page, or are being gathered from what was dropped on it. */
@@ -139,7 +161,7 @@ export class ModelShelf {
 
   /** Makes the model answer from now on. */
   load(): void {
-    this.#session.useModel(this.selected, this.contextTokens);
+    this.#session.useModel(this.selected, this.#wish);
   }
 
   /** The engine in use; before there is one, the one in this page. */
@@ -184,11 +206,8 @@ export class ModelShelf {
   }
 
   async #inspect(): Promise<void> {
-    const wish = {
-      ...(this.contextTokens === undefined ? {} : { context_tokens: this.contextTokens }),
-      ...(this.memoryBytes === undefined ? {} : { memory_bytes: this.memoryBytes }),
-    };
-    const request: Request = { type: 'inspect', model: this.selected, tensors: false, ...wish };
+    const memory = this.memoryBytes === undefined ? {} : { memory_bytes: this.memoryBytes };
+    const request: Request = { type: 'inspect', model: this.selected, tensors: false, ...this.#wish, ...memory };
     const event = await this.#ask(this.#engine, request, 'Reading the headers');
     if (event === undefined) return;
     this.failure = failureIn(event);

@@ -30,6 +30,14 @@ describe('ModelShelf', () => {
       device: 'cpu',
       context_tokens: 1500,
     });
+    await shelf.plan(undefined);
+    await shelf.planCache('int4');
+    expect(shelf.isLoaded).toBe(false);
+    shelf.load();
+    await turnOver();
+    await rig.settled();
+    expect(rig.webview.requests.at(-1)).toMatchObject({ type: 'load', kv_cache: 'int4' });
+    expect([rig.session.wish.kv_cache, shelf.isLoaded]).toEqual(['int4', true]);
   });
 
   it('takes files in where the model runs in the page, and none where a server runs it', async () => {

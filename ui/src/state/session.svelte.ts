@@ -8,7 +8,7 @@ import { SentenceFeed } from '../text/sentences';
 import * as talk from './conversation';
 import type { Conversation, Mode } from './conversation';
 import { EngineMachine, loadedIn } from './engine';
-import type { EngineStatus, Input } from './engine';
+import type { EngineStatus, Input, LoadWish } from './engine';
 import { PendingText } from './pending';
 import { chooseRoute, deviceOf, nextBest, noRoute, routeOptions, sideOf } from './route';
 import type { ProbeOutcome, Probes, RouteChoice, RouteOption } from './route';
@@ -65,8 +65,9 @@ export class Session {
   readonly #feed = new SentenceFeed();
   /** The route that holds a model, or tried to. */
   #active = $state.raw<Route | undefined>();
-  /** Tokens of context that were asked for; none: as many as is usual and fits. */
-  #contextTokens: number | undefined;
+  /** What was asked for beside the model, now and before. */
+  wish = $state.raw<LoadWish>({});
+  #wishBefore: LoadWish = {};
   #controller = new AbortController();
   #turn: Promise<void> = Promise.resolve();
   /** Counts conversations: an answer to an earlier one is no longer written down. */
@@ -159,18 +160,18 @@ export class Session {
   }
 
   /** Takes another model, with the route as it is. The conversation stays. */
-  useModel(model: string, contextTokens: number | undefined): void {
+  useModel(model: string, wish: LoadWish): void {
     const { loaded } = this;
-    if (loaded !== undefined && loaded.model !== model) this.before = loaded;
-    this.model = model;
-    this.#contextTokens = contextTokens;
+    if (loaded !== undefined && loaded.model !== model) [this.before, this.#wishBefore] = [loaded, this.wish];
+    [this.model, this.wish] = [model, wish];
     if (this.status.name === 'generating') this.#step({ kind: 'stop' });
     void (this.#active === undefined ? this.start() : this.#takeTurn((signal) => this.#load(signal)));
   }
 
   /** Takes the model again that gave way to the one that could not be loaded. */
   goBack(): void {
-    if (this.before !== undefined) this.useModel(this.before.model, this.before.context_tokens);
+    const { before } = this;
+    if (before !== undefined) this.useModel(before.model, { ...this.#wishBefore, context_tokens: before.context_tokens });
   }
 
   /** Stops a load that is under way. */
@@ -253,8 +254,7 @@ export class Session {
       this.#take({ type: 'failed', ...openingFailure(thrown) });
       return;
     }
-    const context = this.#contextTokens === undefined ? {} : { context_tokens: this.#contextTokens };
-    const request: Request = { type: 'load', model: this.model, device: deviceOf(choice.route), ...context };
+    const request: Request = { type: 'load', model: this.model, device: deviceOf(choice.route), ...this.wish };
     for await (const event of link.send(request, { signal })) this.#take(event);
     if (this.waiting && this.loaded !== undefined && !signal.aborted) await this.#answer(signal);
   }

@@ -336,7 +336,7 @@ describe('another model', () => {
     const { session, gates, settled, native } = setUp();
     await session.start();
     gates.load.close();
-    session.useModel('large', 512);
+    session.useModel('large', { context_tokens: 512, kv_cache: 'int4' });
     await gates.load.reached;
     session.stopLoading();
     gates.load.open();
