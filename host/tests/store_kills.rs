@@ -1,6 +1,8 @@
 //! The store when the world ends: killed at any moment, on a full disk, where nothing may be written, and shared by
 //! several processes.
 
+#![allow(clippy::print_stdout, reason = "how many of the runs did what is worth telling")]
+
 mod common;
 mod faulty;
 
