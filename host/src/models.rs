@@ -330,8 +330,13 @@ fn found(folder: &Path, entry: &ModelEntry) -> Result<FoundModel> {
 
 /// A model of the store, for the list.
 fn listed_model(model: &StoredModel) -> ListedModel {
-    let source = model.manifest.source.split_once(':').map_or("", |(_, source)| source);
-    let description = format!("{} from {source}", hearth_engine::error::human_bytes(model.bytes));
+    // A page may see this: where on the disk something was imported from is none of its business.
+    let source = match model.manifest.source.split_once(':') {
+        Some(("hub", repo)) => format!(" from {repo}"),
+        Some(("url", url)) => url.split('/').nth(2).map_or(String::new(), |host| format!(" from {host}")),
+        _ => String::new(),
+    };
+    let description = format!("{}{source}", hearth_engine::error::human_bytes(model.bytes));
     let (name, is_missing) = (model.manifest.name.clone(), model.state != ModelState::Whole);
     ListedModel { name, description, is_added: false, is_missing, place: None }
 }

@@ -82,6 +82,11 @@ fn an_imported_model_is_found_by_its_name_with_its_own_files_alone() {
         assert!(!found.folder.join("diary.txt").exists());
         assert!(states(&store, name).iter().all(|(_, state)| *state == FileState::Whole));
     }
+    let lookup = ModelStore::new([]).stored_in(store(&folder).root());
+    let list = lookup.list().unwrap();
+    assert!(list.models.iter().all(|model| model.place.is_none() && !model.is_added && !model.is_missing));
+    let shown = format!("{list:?}{:?}", lookup.registry().unwrap());
+    assert!(!shown.contains(folder.path().to_str().unwrap()), "where it came from is nobody's business: {shown}");
     // The links take no room of the store's; config.json is the copy's in both.
     let shared = "{}".len() + r#"{"pooling": 1}"#.len();
     assert_eq!(store(&folder).used_bytes().unwrap(), (shared + "copied".len()) as u64);

@@ -111,9 +111,10 @@ fn a_download_that_is_killed_at_any_moment_goes_on_and_loses_a_chunk_a_connectio
     done(pull(measured.path(), &server));
     let whole = begun.elapsed();
 
-    let (mut kills_left, mut hit, mut rounds) = (kills(), 0_usize, 0_usize);
+    let (mut kills_left, mut rounds) = (kills(), 0);
     while kills_left > 0 {
         rounds += 1;
+        assert!(rounds <= 4 * kills(), "hardly any kill hits");
         let folder = tempfile::tempdir().unwrap();
         let before = server.body_bytes();
         let mut killed = 0;
@@ -122,26 +123,22 @@ fn a_download_that_is_killed_at_any_moment_goes_on_and_loses_a_chunk_a_connectio
             let child = pull(folder.path(), &server).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let was_at_work = kill_after(child, whole.mul_f64(chance.below(1000) as f64 / 1000.0));
             require_sound(folder.path());
-            kills_left -= 1;
+            // One that was done already counts for nothing.
             if !was_at_work {
                 break;
             }
+            kills_left -= 1;
             killed += 1;
         }
-        hit += killed as usize;
         done(pull(folder.path(), &server));
         require_sound(folder.path());
         let model = BlobStore::open(folder.path()).unwrap().model("tiny").unwrap();
         assert!(has(&model.folder, &files));
         let served_bytes = server.body_bytes() - before;
-        // What has no SHA-256 in the list has nothing but its unfinished file to be known by: `done` may fetch it again
-        // when the kill came after everything.
-        let small_bytes: u64 = ["config.json", "tokenizer.json"].iter().map(|name| files[*name].len() as u64).sum();
-        let allowed_bytes = total_bytes + killed * CONNECTIONS * CHUNK_BYTES + (killed + 1) * small_bytes;
+        let allowed_bytes = total_bytes + killed * CONNECTIONS * CHUNK_BYTES;
         assert!(served_bytes <= allowed_bytes, "{served_bytes} after {killed} kills, {allowed_bytes} are allowed");
     }
-    println!("{hit} kills of {} hit a download at work, in {rounds} rounds", kills());
-    assert!(hit > 0);
+    println!("{} kills hit a download at work, in {rounds} rounds", kills());
 }
 
 #[test]
@@ -159,8 +156,10 @@ fn an_import_that_is_killed_at_any_moment_leaves_a_store_that_opens() {
     done(import(measured.path()));
     let whole = begun.elapsed();
     let folder = tempfile::tempdir().unwrap();
-    let mut hit = 0;
-    for _ in 0..kills() {
+    let (mut hit, mut rounds) = (0, 0);
+    while hit < kills() {
+        rounds += 1;
+        assert!(rounds <= 4 * kills(), "hardly any kill hits");
         let child = import(folder.path()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         hit += usize::from(kill_after(child, whole.mul_f64(chance.below(1000) as f64 / 1000.0)));
         require_sound(folder.path());
@@ -168,8 +167,7 @@ fn an_import_that_is_killed_at_any_moment_leaves_a_store_that_opens() {
             done(hearth(folder.path(), &["models", "gc", "--all", "--json"]));
         }
     }
-    println!("{hit} kills of {} hit an import at work", kills());
-    assert!(hit > 0);
+    println!("{hit} kills hit an import at work");
     done(import(folder.path()));
     let found = ModelStore::new([]).stored_in(folder.path()).find("m").unwrap();
     assert!(has(&found.folder, &files));

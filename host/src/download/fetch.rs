@@ -14,11 +14,11 @@ use super::{
     journal::Head,
     network::{Fault, Network},
     pace::{Limiter, Meter},
-    partial::{Checked, Partial},
+    partial::{Check, Checked, Partial, git_id},
     plan::{RemoteFile, look, own},
     transfer::{Sink, fill},
 };
-use crate::store::{BlobStore, Held, Staged, StoreError};
+use crate::store::{BlobId, BlobStore, Held, Staged, StoreError};
 
 /// How often a file may begin anew.
 const ANEW_MAX: u32 = 3;
@@ -111,9 +111,9 @@ impl Sink for Partial {
 /// What came of a file.
 pub(super) enum Fetched {
     /// All of it, which has to take its place yet.
-    New(Box<(Staged, Partial)>),
+    New(Staged),
     /// It has its place already: an earlier attempt, or another process, got that far.
-    Placed(crate::store::BlobId),
+    Placed(BlobId),
 }
 
 /// Fetches what is missing of a file, and checks all of it.
@@ -121,31 +121,29 @@ pub(super) async fn fetch_file(job: &Job<'_>, store: &BlobStore, file: &mut Remo
     let folder = store.partial_folder();
     let mut anew = 0;
     loop {
-        if let super::partial::Check::Sha256(blob) = &file.check
-            && store.holds(blob)? == Held::Whole
-        {
-            return Ok(Fetched::Placed(*blob));
-        }
         let head = Head {
             chunk_bytes: job.options.chunk_bytes.max(CHUNK_BYTES_MIN),
             file_bytes: file.bytes,
             identity: file.identity.clone(),
         };
+        let known = match (known_blob(store, file)?, Partial::peek_whole(&folder, &file.key(), &head)) {
+            (None, checked) => checked,
+            (known, _) => known,
+        };
+        if let Some(blob) = known
+            && store.holds(&blob)? == Held::Whole
+        {
+            return Ok(Fetched::Placed(blob));
+        }
         let (partial, reason) = Partial::open(&folder, &file.key(), head)?;
         if let Some(reason) = reason {
             (job.tell)(PullEvent::Anew { file: file.path.clone(), reason });
-        }
-        if let Some(blob) = partial.whole()
-            && store.holds(&blob)? == Held::Whole
-        {
-            partial.end()?;
-            return Ok(Fetched::Placed(blob));
         }
         let begun_bytes = job.done_bytes.get();
         job.done_bytes.set(begun_bytes.saturating_add(partial.held_bytes()));
         let last = match fill(job, &partial, &file.urls, &file.path).await {
             Ok(()) => match partial.check(&file.check)? {
-                Checked::Right(staged) => return Ok(Fetched::New(Box::new((staged, partial)))),
+                Checked::Right(staged) => return Ok(Fetched::New(staged)),
                 Checked::Lost => DownloadError::KeepsChanging {
                     file: file.path.clone(),
                     reason: "the disk did not keep what was written".to_owned(),
@@ -170,6 +168,19 @@ pub(super) async fn fetch_file(job: &Job<'_>, store: &BlobStore, file: &mut Remo
         if !file.is_listed {
             look(job, file, job.options.sha256).await?;
         }
+    }
+}
+
+/// The blob that a file has to be, as far as is known before any of it comes.
+pub(super) fn known_blob(store: &BlobStore, file: &RemoteFile) -> Result<Option<BlobId>> {
+    match (&file.check, &file.before) {
+        (Check::Sha256(blob), _) => Ok(Some(*blob)),
+        // Short files, as a rule: what git calls them is soon found out.
+        (Check::Git(id), Some(before)) if store.holds(before)? == Held::Whole => {
+            let path = store.blob_path(before);
+            Ok((git_id(&path)? == *id).then_some(*before))
+        }
+        _ => Ok(None),
     }
 }
 

@@ -39,6 +39,8 @@ pub(super) struct RemoteFile {
     pub identity: String,
     /// Whether a list promised this, so that looking again would not change it.
     pub is_listed: bool,
+    /// The blob that the store had of it at the last time.
+    pub before: Option<BlobId>,
 }
 
 impl RemoteFile {
@@ -112,6 +114,7 @@ async fn hub(job: &Job<'_>, repo: &str, revision: &str, pattern: Option<&str>) -
             bytes: bytes.unwrap_or(0),
             check,
             is_listed: true,
+            before: None,
         };
         if check == Check::Nothing || bytes.is_none() {
             look(job, &mut file, None).await?;
@@ -137,6 +140,7 @@ async fn of_urls(job: &Job<'_>, urls: &[String]) -> Result<Plan> {
             check: Check::Nothing,
             identity: String::new(),
             is_listed: false,
+            before: None,
         };
         let given = job.options.sha256.filter(|_| urls.len() == 1);
         look(job, &mut file, given).await?;

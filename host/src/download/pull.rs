@@ -1,14 +1,14 @@
 //! A whole model: planned, fetched file by file, and put on the list; and a damaged one mended.
 
-use std::{cell::RefCell, collections::BTreeSet, fs, future::Future};
+use std::{cell::RefCell, collections::BTreeSet, fs, future::Future, io, path::Path};
 
 use reqwest::Url;
 
 use super::{
     Control, DownloadError, PullEvent, PullOptions, Result, Source,
-    fetch::{Fetched, Job, fetch_file, lock},
+    fetch::{Fetched, Job, fetch_file, known_blob, lock},
     network::Fault,
-    partial::{Check, Partial},
+    partial::Partial,
     plan::{Plan, own, plan},
     transfer::{Sink, fill},
 };
@@ -59,9 +59,13 @@ async fn fetch(job: &Job<'_>, store: &BlobStore, source: &Source) -> Result<Stor
     // While this is held, nobody takes away what is unfinished.
     let _downloading = lock(job, &folder.join(".lock"), true, "the store").await?;
     let (mut total_bytes, mut held_bytes) = (0_u64, 0_u64);
-    for file in &files {
+    for file in &mut files {
+        file.before = store.blob_of(&source.id(), &file.path)?;
         total_bytes = total_bytes.saturating_add(file.bytes);
-        let is_held = matches!(&file.check, Check::Sha256(blob) if store.holds(blob)? == Held::Whole);
+        let is_held = match known_blob(store, file)? {
+            Some(blob) => store.holds(&blob)? == Held::Whole,
+            None => false,
+        };
         let bytes = if is_held { file.bytes } else { Partial::peek_bytes(&folder, &file.key()) };
         held_bytes = held_bytes.saturating_add(bytes.min(file.bytes));
     }
@@ -80,13 +84,13 @@ async fn fetch(job: &Job<'_>, store: &BlobStore, source: &Source) -> Result<Stor
     for file in &mut files {
         job.file.replace(file.path.clone());
         let key_lock = lock(job, &folder.join(format!("{}.lock", file.key())), false, &file.path).await?;
+        // Another process may have got that far while this one waited.
+        file.before = store.blob_of(&source.id(), &file.path)?;
         let done_before = job.done_bytes.get();
         let sha256 = match fetch_file(job, store, file).await? {
             Fetched::Placed(blob) => blob,
-            Fetched::New(new) => {
-                let (staged, partial) = *new;
+            Fetched::New(staged) => {
                 store.place(&staged)?;
-                partial.end()?;
                 staged.blob
             }
         };
@@ -97,7 +101,30 @@ async fn fetch(job: &Job<'_>, store: &BlobStore, source: &Source) -> Result<Stor
         taken.push(ModelFile { path: file.path.clone(), bytes: file.bytes, sha256, urls });
     }
     let (is_named, name) = (job.options.name.is_some(), job.options.name.clone().unwrap_or(name));
-    Ok(store.commit(&NewModel { name, is_named, source: source.id(), revision, files: taken })?)
+    let model = store.commit(&NewModel { name, is_named, source: source.id(), revision, files: taken })?;
+    for file in &files {
+        forget(&folder, &file.key())?;
+    }
+    Ok(model)
+}
+
+/// Removes the journal of a file that a model has by now, unless another process is at that file. Until here it told
+/// which blob the file became, where the list does not.
+fn forget(folder: &Path, key: &str) -> Result<()> {
+    let path = folder.join(format!("{key}.lock"));
+    let lock = fs::File::options().write(true).open(&path);
+    if lock.is_ok_and(|lock| lock.try_lock().is_ok()) {
+        for ending in ["part", "journal"] {
+            let path = folder.join(format!("{key}.{ending}"));
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io(&path, &error).into());
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn mend(job: &Job<'_>, store: &BlobStore, name: &str) -> Result<u64> {

@@ -179,6 +179,13 @@ impl BlobStore {
         self.index.query_row(sql, [name], model).optional().map_err(self.fault())
     }
 
+    /// The blob of a file of the model that came from a source.
+    pub fn blob_of(&self, source: &str, path: &str) -> Result<Option<BlobId>> {
+        let sql = "SELECT sha256 FROM files JOIN models ON models.id = model_id WHERE source = ?1 AND path = ?2";
+        let read = |row: &Row<'_>| row.get(0).map(BlobId);
+        self.index.query_row(sql, [source, path], read).optional().map_err(self.fault())
+    }
+
     fn name_for(&self, new: &NewModel) -> Result<String> {
         let wanted = plain_name(&new.name);
         let sql = "SELECT name FROM models WHERE source = ?1 AND (name = ?2 OR NOT ?3) ORDER BY name = ?2 DESC, name";
