@@ -76,28 +76,58 @@ fn id(weights: usize) -> BlobId {
     BlobId::of(WEIGHTS[weights])
 }
 
+fn import(store: &BlobStore, own: &Path, expected: &mut Expected, name: usize, files: [usize; 2]) {
+    let [first, second] = files;
+    let folder = own.join(NAMES[name]);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("model.safetensors"), WEIGHTS[first]).unwrap();
+    fs::write(folder.join("tokenizer.json"), WEIGHTS[second]).unwrap();
+    let new: BTreeSet<usize> = [first, second].into();
+    let new_bytes: u64 = (WEIGHTS[first].len() + WEIGHTS[second].len()) as u64;
+    let is_over = expected.quota_bytes.is_some_and(|quota| expected.used_bytes() + new_bytes > quota);
+    let imported = store.import(&folder, ImportMode::Copy, None, &mut |_| Ok(()));
+    if is_over {
+        assert!(matches!(imported.unwrap_err(), StoreError::OverQuota { .. }));
+        return;
+    }
+    assert_eq!(imported.unwrap().manifest.name, NAMES[name]);
+    let is_pinned = expected.models.get(&name).is_some_and(|(_, is_pinned)| *is_pinned);
+    expected.models.insert(name, ([first, second], is_pinned));
+    // What was damaged is replaced by what came.
+    expected.damaged.retain(|blob| !new.contains(blob));
+    expected.forget();
+}
+
+fn make_room(store: &BlobStore, expected: &mut Expected, bytes: u64) {
+    let before = expected.models.len();
+    let made = store.make_room(bytes);
+    let left: BTreeSet<String> = store.models().unwrap().into_iter().map(|model| model.manifest.name).collect();
+    expected.models.retain(|name, (_, is_pinned)| {
+        let stays = left.contains(NAMES[*name]);
+        assert!(stays || !*is_pinned, "a pinned model went");
+        stays
+    });
+    expected.forget();
+    let has_room = expected.quota_bytes.is_none_or(|quota| expected.used_bytes() + bytes <= quota);
+    assert_eq!(made.is_ok(), has_room);
+    assert!(has_room || expected.models.len() == before, "models went in vain");
+}
+
+fn rebuild(store: &mut BlobStore, expected: &mut Expected) {
+    let root = store.root().to_owned();
+    *store = BlobStore::rebuild(&root, &mut |_| Ok(())).unwrap().0;
+    expected.quota_bytes = None;
+    let damaged = expected.damaged.clone();
+    // What is damaged cannot be told from what is not a model's.
+    expected.models.retain(|_, (files, _)| files.iter().all(|file| !damaged.contains(file)));
+    expected.models.values_mut().for_each(|(_, is_pinned)| *is_pinned = false);
+    expected.forget();
+    store.collect_garbage(Duration::ZERO).unwrap();
+}
+
 fn act(store: &mut BlobStore, own: &Path, expected: &mut Expected, work: &Work) {
     match *work {
-        Work::Import(name, first, second) => {
-            let folder = own.join(NAMES[name]);
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(folder.join("model.safetensors"), WEIGHTS[first]).unwrap();
-            fs::write(folder.join("tokenizer.json"), WEIGHTS[second]).unwrap();
-            let new: BTreeSet<usize> = [first, second].into();
-            let new_bytes: u64 = (WEIGHTS[first].len() + WEIGHTS[second].len()) as u64;
-            let is_over = expected.quota_bytes.is_some_and(|quota| expected.used_bytes() + new_bytes > quota);
-            let imported = store.import(&folder, ImportMode::Copy, None, &mut |_| Ok(()));
-            if is_over {
-                assert!(matches!(imported.unwrap_err(), StoreError::OverQuota { .. }));
-                return;
-            }
-            assert_eq!(imported.unwrap().manifest.name, NAMES[name]);
-            let is_pinned = expected.models.get(&name).is_some_and(|(_, is_pinned)| *is_pinned);
-            expected.models.insert(name, ([first, second], is_pinned));
-            // What was damaged is replaced by what came.
-            expected.damaged.retain(|blob| !new.contains(blob));
-            expected.forget();
-        }
+        Work::Import(name, first, second) => import(store, own, expected, name, [first, second]),
         Work::Remove(name) => {
             let known = expected.models.remove(&name).is_some();
             assert_eq!(store.remove(NAMES[name]).is_ok(), known);
@@ -115,20 +145,7 @@ fn act(store: &mut BlobStore, own: &Path, expected: &mut Expected, work: &Work) 
             store.set_quota(quota_bytes).unwrap();
             expected.quota_bytes = quota_bytes;
         }
-        Work::MakeRoom(bytes) => {
-            let before = expected.models.len();
-            let made = store.make_room(bytes);
-            let left: BTreeSet<String> = store.models().unwrap().into_iter().map(|model| model.manifest.name).collect();
-            expected.models.retain(|name, (_, is_pinned)| {
-                let stays = left.contains(NAMES[*name]);
-                assert!(stays || !*is_pinned, "a pinned model went");
-                stays
-            });
-            expected.forget();
-            let has_room = expected.quota_bytes.is_none_or(|quota| expected.used_bytes() + bytes <= quota);
-            assert_eq!(made.is_ok(), has_room);
-            assert!(has_room || expected.models.len() == before, "models went in vain");
-        }
+        Work::MakeRoom(bytes) => make_room(store, expected, bytes),
         Work::Damage(weights) => {
             let path = store.blob_path(&id(weights));
             if WEIGHTS[weights].is_empty() || !path.is_file() {
@@ -159,17 +176,7 @@ fn act(store: &mut BlobStore, own: &Path, expected: &mut Expected, work: &Work) 
             store.end_repair(&id(weights)).unwrap();
         }
         Work::Reopen => *store = BlobStore::open(store.root()).unwrap(),
-        Work::Rebuild => {
-            let root = store.root().to_owned();
-            *store = BlobStore::rebuild(&root, &mut |_| Ok(())).unwrap().0;
-            expected.quota_bytes = None;
-            let damaged = expected.damaged.clone();
-            // What is damaged cannot be told from what is not a model's.
-            expected.models.retain(|_, (files, _)| files.iter().all(|file| !damaged.contains(file)));
-            expected.models.values_mut().for_each(|(_, is_pinned)| *is_pinned = false);
-            expected.forget();
-            store.collect_garbage(Duration::ZERO).unwrap();
-        }
+        Work::Rebuild => rebuild(store, expected),
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) struct Meter {
 
 /// How often the rate is taken, and how much the latest counts against what was before.
 const SAMPLE: Duration = Duration::from_millis(250);
-const WEIGHT: f64 = 0.1;
+const WEIGHT: f64 = 0.2;
 
 impl Meter {
     pub(super) fn new(now: Instant) -> Self {
@@ -167,6 +167,6 @@ mod tests {
         assert!(meter.add(400, begun + Duration::from_millis(500)));
         assert_eq!((meter.bytes_per_s(), meter.left_s(2000)), (1000.0, Some(2.0)));
         assert!(meter.add(0, begun + Duration::from_secs(1)));
-        assert_eq!(meter.bytes_per_s(), 900.0);
+        assert_eq!(meter.bytes_per_s(), 800.0);
     }
 }

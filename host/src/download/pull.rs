@@ -1,6 +1,6 @@
 //! A whole model: planned, fetched file by file, and put on the list; and a damaged one mended.
 
-use std::{cell::RefCell, collections::BTreeSet, fs, future::Future, io, path::Path};
+use std::{cell::RefCell, collections::BTreeSet, fs, future::Future, io, path::Path, time::Instant};
 
 use reqwest::Url;
 
@@ -8,6 +8,7 @@ use super::{
     Control, DownloadError, PullEvent, PullOptions, Result, Source,
     fetch::{Fetched, Job, fetch_file, known_blob, lock},
     network::Fault,
+    pace::Meter,
     partial::Partial,
     plan::{Plan, own, plan},
     transfer::{Sink, fill},
@@ -79,6 +80,8 @@ async fn fetch(job: &Job<'_>, store: &BlobStore, source: &Source) -> Result<Stor
         store.require_room(needed_bytes)?;
     }
     job.total_bytes.set(total_bytes);
+    // What it took to find that out says nothing about what comes.
+    job.meter.replace(Meter::new(Instant::now()));
     (job.tell)(PullEvent::Planned { files: files.len(), total_bytes, held_bytes });
     let mut taken = Vec::new();
     for file in &mut files {

@@ -162,7 +162,7 @@ fn print(list: &ModelList, output: &Output) -> Result<(), Stop> {
     }
     let total_bytes: u64 = stored.iter().map(|found| found.bytes).sum();
     if !stored.is_empty() {
-        output.remark(&format!("{} models in the store, {}", stored.len(), bytes(total_bytes)));
+        output.remark(&format!("{} in the store", bytes(total_bytes)));
     }
     Ok(())
 }
