@@ -169,7 +169,11 @@ impl DownloadError {
             }
             Self::NotFound { .. } => "Check the name, the revision and the file.",
             Self::Refused { .. } | Self::Network { .. } => "Check the address, the proxy and the connection.",
-            Self::GaveUp { .. } | Self::KeepsChanging { .. } | Self::Cancelled => {
+            Self::GaveUp { .. } => {
+                "Check the address, the proxy and the connection, then give the same command again to go on; what is \
+                 here is not fetched twice."
+            }
+            Self::KeepsChanging { .. } | Self::Cancelled => {
                 "Give the same command again to go on; what is here is not fetched twice."
             }
             Self::TooBusy { .. } => "Give the same command again after that time; what is here is not fetched twice.",
