@@ -6,6 +6,8 @@
 mod added;
 mod client;
 pub mod documents;
+#[cfg(feature = "download")]
+pub mod download;
 mod engine;
 mod files;
 mod model_files;
@@ -15,6 +17,7 @@ mod pipelines;
 mod platform;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod store;
 mod threads;
 
 pub use client::Client;
