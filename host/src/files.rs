@@ -6,12 +6,19 @@ use std::{
     ops::Range,
     path::{Path, PathBuf},
     rc::Rc,
+    sync::Arc,
 };
 
 use hearth_engine::{
     Error, Result,
-    file::{BoxedFuture, ByteSource, Folder, POOLING_FILE, TEMPLATE_FILES},
+    file::{Aligned, BoxedFuture, ByteSource, Filled, Folder, POOLING_FILE, Piece, TEMPLATE_FILES},
 };
+
+use crate::reader::Reader;
+
+/// Into how many parts a piece is cut, of at least so many bytes.
+const PARTS: usize = 4;
+const PART_BYTES_MIN: usize = 1 << 20;
 
 /// Whether a name stays within its folder on every system: no separator, no drive, no step upwards.
 pub fn is_plain_name(name: &str) -> bool {
@@ -25,7 +32,13 @@ pub fn is_model_file(name: &str) -> bool {
 
 /// A file that is read in ranges, without a shared position.
 pub struct DiskFile {
-    name: String,
+    content: Arc<Content>,
+    reader: Reader,
+}
+
+/// What threads can share of it.
+pub(crate) struct Content {
+    pub(crate) name: String,
     file: File,
     len_bytes: u64,
 }
@@ -43,30 +56,86 @@ impl DiskFile {
         }
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
-        Ok(Some(Self { name: name.to_owned(), file, len_bytes: metadata.len() }))
+        let content = Arc::new(Content { name: name.to_owned(), file, len_bytes: metadata.len() });
+        Ok(Some(Self { content, reader: Reader::default() }))
     }
 
     /// How many bytes it had when it was opened.
     pub fn len_bytes(&self) -> u64 {
-        self.len_bytes
+        self.content.len_bytes
     }
 
     /// See [`ByteSource::read`].
     pub fn read_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
-        let wanted_bytes = range.end.checked_sub(range.start).filter(|_| range.end <= self.len_bytes);
+        self.content.read_range(range)
+    }
+}
+
+impl Content {
+    fn read_range(&self, range: Range<u64>) -> Result<Vec<u8>> {
         // Checked before the buffer is made: a header may promise more than there is memory.
-        let wanted_bytes = wanted_bytes
-            .and_then(|bytes| usize::try_from(bytes).ok())
-            .ok_or_else(|| self.truncated(range.end, self.len_bytes))?;
-        let mut bytes = vec![0; wanted_bytes];
-        read_exact_at(&self.file, &mut bytes, range.start).map_err(|error| match error.kind() {
+        let mut bytes = vec![0; self.check(&range)?];
+        self.read_into(range, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// How long the range is, if the file had it when it was opened.
+    fn check(&self, range: &Range<u64>) -> Result<usize> {
+        let wanted_bytes = range.end.checked_sub(range.start).filter(|_| range.end <= self.len_bytes);
+        let wanted_bytes = wanted_bytes.and_then(|bytes| usize::try_from(bytes).ok());
+        wanted_bytes.ok_or_else(|| self.truncated(range.end, self.len_bytes))
+    }
+
+    fn read_into(&self, range: Range<u64>, bytes: &mut [u8]) -> Result<()> {
+        read_exact_at(&self.file, bytes, range.start).map_err(|error| match error.kind() {
             // It was long enough when it was opened, but someone has cut it since.
             io::ErrorKind::UnexpectedEof => {
                 self.truncated(range.end, self.file.metadata().map_or(range.start, |metadata| metadata.len()))
             }
             _ => Error::Io { file: self.name.clone(), reason: error.to_string() },
-        })?;
-        Ok(bytes)
+        })
+    }
+
+    /// See [`ByteSource::fill`].
+    pub(crate) fn fill(&self, memory: &mut Aligned, pieces: Vec<Piece>) -> Result<()> {
+        for Piece { range, at } in pieces {
+            let length = self.check(&range)?;
+            let place = memory.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..length));
+            let Some(place) = place else {
+                let reason = format!("{length} bytes do not fit the memory that was lent for them");
+                return Err(Error::Io { file: self.name.clone(), reason });
+            };
+            self.read_parts(range.start, place)?;
+        }
+        Ok(())
+    }
+
+    /// Reads several parts at a time: a disk is quicker the more it has to do.
+    fn read_parts(&self, start: u64, place: &mut [u8]) -> Result<()> {
+        let part = place.len().div_ceil(PARTS).max(PART_BYTES_MIN);
+        let parts: Vec<(u64, &mut [u8])> = (start..).step_by(part).zip(place.chunks_mut(part)).collect();
+        std::thread::scope(|scope| {
+            let mut others = Vec::new();
+            let mut parts = parts.into_iter();
+            let own = parts.next();
+            for (at, bytes) in parts {
+                others.push(scope.spawn(move || self.read_into(at..at + bytes.len() as u64, bytes)));
+            }
+            let own = own.map_or(Ok(()), |(at, bytes)| self.read_into(at..at + bytes.len() as u64, bytes));
+            let ended =
+                Err(Error::Io { file: self.name.clone(), reason: "a thread that read it has ended".to_owned() });
+            others.into_iter().map(|other| other.join().unwrap_or_else(|_| ended.clone())).fold(own, Result::and)
+        })
+    }
+
+    /// Says that from now on pieces here and there are read: what lies behind one is not wanted.
+    pub(crate) fn expect_pieces(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            // SAFETY: the descriptor is open as long as the file is. Advice that is refused changes nothing.
+            unsafe { libc::posix_fadvise(self.file.as_raw_fd(), 0, 0, libc::POSIX_FADV_RANDOM) };
+        }
     }
 
     fn truncated(&self, needed_bytes: u64, available_bytes: u64) -> Error {
@@ -97,15 +166,19 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Resu
 
 impl ByteSource for DiskFile {
     fn name(&self) -> &str {
-        &self.name
+        &self.content.name
     }
 
     fn len_bytes(&self) -> u64 {
-        self.len_bytes
+        self.content.len_bytes
     }
 
     fn read(&self, range: Range<u64>) -> BoxedFuture<'_, Result<Vec<u8>>> {
         Box::pin(std::future::ready(self.read_range(range)))
+    }
+
+    fn fill(self: Rc<Self>, memory: Aligned, pieces: Vec<Piece>) -> BoxedFuture<'static, Filled> {
+        self.reader.read(&self.content, memory, pieces)
     }
 }
 

@@ -15,6 +15,7 @@ mod model_path;
 mod models;
 mod pipelines;
 mod platform;
+mod reader;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod store;

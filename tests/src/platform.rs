@@ -119,7 +119,13 @@ impl Host {
         let (folder, file) = files::model(path);
         host.platform.add(path, folder, file.as_deref());
         let model = path.into();
-        let event = last(host.ask(Request::Load(LoadRequest { model, device, context_tokens, kv_cache })));
+        let event = last(host.ask(Request::Load(LoadRequest {
+            model,
+            device,
+            context_tokens,
+            kv_cache,
+            ..LoadRequest::default()
+        })));
         assert!(matches!(event, Event::Loaded(_)), "{event:?}");
         host
     }

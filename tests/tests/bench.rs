@@ -56,6 +56,7 @@ fn catalog(shape: BenchShape, format: Format) -> Catalog {
 fn shapes_have_as_many_weights_as_the_models_that_they_are_named_after() {
     for (shape, parameters) in [
         (BenchShape::Llama1b, 1_235_814_400),
+        (BenchShape::Llama2_7b, 6_738_415_616),
         (BenchShape::Llama8b, 8_030_261_248),
         (BenchShape::Qwen3_0_6b, 596_049_920),
     ] {

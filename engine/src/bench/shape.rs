@@ -69,6 +69,24 @@ const LLAMA_1B: Sizes = Sizes {
     norm_epsilon: 1e-5,
 };
 
+/// meta-llama/Llama-2-7b-hf.
+const LLAMA_2_7B: Sizes = Sizes {
+    model_type: "llama",
+    layers: 32,
+    hidden: 4096,
+    heads: 32,
+    kv_heads: 32,
+    head_dim: 128,
+    feed_forward: 11_008,
+    vocab_size: 32_000,
+    context_tokens: 4096,
+    is_tied: false,
+    has_qk_norm: false,
+    rope_theta: 10_000.0,
+    rope_factor: None,
+    norm_epsilon: 1e-5,
+};
+
 /// meta-llama/Llama-3.1-8B.
 const LLAMA_8B: Sizes = Sizes {
     model_type: "llama",
@@ -110,6 +128,7 @@ impl Sizes {
         match shape {
             BenchShape::Tiny => &TINY,
             BenchShape::Llama1b => &LLAMA_1B,
+            BenchShape::Llama2_7b => &LLAMA_2_7B,
             BenchShape::Llama8b => &LLAMA_8B,
             BenchShape::Qwen3_0_6b => &QWEN3_0_6B,
         }
@@ -172,6 +191,7 @@ pub fn shape_name(shape: BenchShape) -> &'static str {
     match shape {
         BenchShape::Tiny => "tiny",
         BenchShape::Llama1b => "llama-1b",
+        BenchShape::Llama2_7b => "llama-2-7b",
         BenchShape::Llama8b => "llama-8b",
         BenchShape::Qwen3_0_6b => "qwen3-0.6b",
     }

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Sampler, Session, TokenMask, sampler::Candidates};
+use super::{Sampler, Session, TokenMask, sampler::Candidates, stream::Stop};
 use crate::{
     Error, Result,
     device::{Device, Fetch, Ids, Work},
@@ -80,9 +80,15 @@ impl Session {
     }
 
     /// Runs a batch whose logits are wanted.
-    pub(super) fn step_and_choose(&mut self, plan: PlanIndex, ids: &[u32], chooser: &mut Chooser) -> Result<()> {
+    pub(super) async fn step_and_choose(
+        &mut self,
+        plan: PlanIndex,
+        ids: &[u32],
+        chooser: &mut Chooser,
+        stop: Stop<'_>,
+    ) -> Result<()> {
         let tail = self.tail(chooser);
-        let fetch = self.step_with(plan, ids, tail)?;
+        let fetch = self.step_with(plan, ids, tail, stop).await?;
         match chooser {
             Chooser::Logits => {}
             Chooser::Shortlist(list) => *list = fetch,
@@ -100,7 +106,7 @@ impl Session {
         chooser: &mut Chooser,
         (sampler, constraint): (&mut Sampler, Option<&mut TokenMask>),
         history: &[u32],
-        more: usize,
+        (more, stop): (usize, Stop<'_>),
     ) -> Result<u32> {
         match chooser {
             Chooser::Logits => {}
@@ -112,7 +118,7 @@ impl Session {
                     }
                 }
             }
-            Chooser::Device(ring) => return self.next_of_ring(ring, more).await,
+            Chooser::Device(ring) => return self.next_of_ring(ring, more, stop).await,
         }
         let mut logits = self.read_logits(1).await?;
         if let Some(constraint) = constraint {
@@ -122,21 +128,21 @@ impl Session {
     }
 
     /// Runs the step of a token that was chosen.
-    pub(super) fn follow(&mut self, chooser: &mut Chooser, id: u32) -> Result<()> {
+    pub(super) async fn follow(&mut self, chooser: &mut Chooser, id: u32, stop: Stop<'_>) -> Result<()> {
         if let Chooser::Device(ring) = chooser {
             if ring.position == self.cached.len() {
-                self.queue_step(ring)?;
+                self.queue_step(ring, stop).await?;
             }
             self.cached.push(id);
             return Ok(());
         }
-        self.step_and_choose(PlanIndex::Decode, &[id], chooser)
+        self.step_and_choose(PlanIndex::Decode, &[id], chooser, stop).await
     }
 
-    async fn next_of_ring(&mut self, ring: &mut Ring, more: usize) -> Result<u32> {
+    async fn next_of_ring(&mut self, ring: &mut Ring, more: usize, stop: Stop<'_>) -> Result<u32> {
         let ahead = self.choosing.steps_ahead.min(more);
         while ring.fetches.len() <= ahead && ring.position < self.model.context_tokens as usize {
-            self.queue_step(ring)?;
+            self.queue_step(ring, stop).await?;
         }
         let Some(fetch) = ring.fetches.pop_front() else {
             return Err(Error::DeviceFault { reason: "no step is on its way".into() });
@@ -153,14 +159,12 @@ impl Session {
     }
 
     /// Queues the step of the token that the device chose last.
-    fn queue_step(&mut self, ring: &mut Ring) -> Result<()> {
-        let before = std::mem::take(&mut self.cached);
+    async fn queue_step(&mut self, ring: &mut Ring, stop: Stop<'_>) -> Result<()> {
         let plans = [PlanIndex::Decode as usize, PlanIndex::Choose as usize];
         let step = Step { position: ring.position as u32, tokens: 1 };
         let fetch = Some((self.model.choice, 0..2));
-        ring.fetches.extend(self.device.submit(&Work { plans: &plans, step, ids: Ids::Chosen, fetch })?);
+        ring.fetches.extend(self.submit(&Work { plans: &plans, step, ids: Ids::Chosen, fetch }, stop).await?);
         ring.position += 1;
-        self.cached = before;
         Ok(())
     }
 }

@@ -78,7 +78,10 @@ impl Session {
             }
             let more = options.max_tokens.map_or(usize::MAX, |max| max as usize - answer.tokens - 1);
             let choice = (&mut options.sampler, options.constraint.as_mut());
-            let id = self.choose(&mut chooser, choice, &history, more).await?;
+            let id = match self.choose(&mut chooser, choice, &history, (more, &|| sink.is_stopped())).await {
+                Err(Error::Cancelled) => break StopReason::Cancelled,
+                chosen => chosen?,
+            };
             if self.model.config.end_tokens.contains(&id) || options.tokenizer.end_of_turn().contains(&id) {
                 break StopReason::EndOfTurn;
             }
@@ -101,7 +104,10 @@ impl Session {
             if history.len() > context_tokens {
                 break StopReason::ContextFull;
             }
-            self.follow(&mut chooser, id)?;
+            match self.follow(&mut chooser, id, &|| sink.is_stopped()).await {
+                Err(Error::Cancelled) => break StopReason::Cancelled,
+                followed => followed?,
+            }
         };
         if !is_cut {
             let rest = options.text.finish();
@@ -123,10 +129,15 @@ impl Session {
             let end = prompt.len().min(self.cached.len() + self.prefill_tokens() as usize);
             let batch = &prompt[self.cached.len()..end];
             let plan = if batch.len() == 1 { PlanIndex::Decode } else { PlanIndex::Prefill };
-            if self.cached.len() + batch.len() == prompt.len() {
-                self.step_and_choose(plan, batch, chooser)?;
+            let stop = || sink.is_stopped();
+            let stepped = if self.cached.len() + batch.len() == prompt.len() {
+                self.step_and_choose(plan, batch, chooser, &stop).await
             } else {
-                self.step(plan, batch)?;
+                self.step(plan, batch, &stop).await
+            };
+            match stepped {
+                Err(Error::Cancelled) => return Ok(false),
+                stepped => stepped?,
             }
             sink.prefilled(self.cached.len(), prompt.len());
             sink.pause().await;

@@ -1,6 +1,6 @@
 //! A session without text: tokens in, the likeliest tokens out. For measuring, where words would only be in the way.
 
-use super::{Sampler, Session, Sink, choosing::Chooser};
+use super::{Sampler, Session, Sink, choosing::Chooser, stream::Stop};
 use crate::{
     Result,
     device::{Device, Timed},
@@ -25,13 +25,14 @@ impl Session {
             return Ok(0);
         }
         for done in 1..=count {
-            let id = self.choose(&mut chooser, (&mut sampler, None), &[], count - done).await?;
+            let more = (count - done, (&|| sink.is_stopped()) as Stop<'_>);
+            let id = self.choose(&mut chooser, (&mut sampler, None), &[], more).await?;
             sink.token(id, String::new());
             sink.pause().await;
             if done == count || sink.is_stopped() {
                 return Ok(done);
             }
-            self.follow(&mut chooser, id)?;
+            self.follow(&mut chooser, id, &|| sink.is_stopped()).await?;
         }
         Ok(count)
     }
@@ -65,13 +66,16 @@ impl Session {
     }
 
     /// Runs one step behind the cache, which stays as it was, and tells how long each command took; None if the device
-    /// cannot tell.
+    /// cannot tell, or not all weights are on it.
     pub async fn time_step(
         &mut self,
         plan: PlanIndex,
         ids: &[u32],
         now_ms: &dyn Fn() -> f64,
     ) -> Result<Option<Vec<Timed>>> {
+        if self.placement().is_some() {
+            return Ok(None);
+        }
         let step = Step { position: self.cached.len() as u32, tokens: ids.len() as u32 };
         self.device.time_step(plan as usize, step, ids, now_ms).await
     }

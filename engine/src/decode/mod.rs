@@ -15,6 +15,7 @@ mod sampler;
 mod score;
 mod session;
 mod stop;
+mod stream;
 
 pub use choosing::Choosing;
 pub use constraint::{Grammars, TokenMask};
@@ -26,3 +27,4 @@ pub use sampler::Sampler;
 pub use score::Score;
 pub use session::{Session, SessionOptions};
 pub use stop::{StopTexts, Verdict};
+pub use stream::StreamCounts;

@@ -34,7 +34,7 @@ impl Session {
         let batch_max = self.model.program.plans[PlanIndex::Score as usize].tokens_max as usize;
         let mut logits = Vec::with_capacity(ids.len() * self.model.config.vocab_size as usize);
         for batch in ids.chunks(batch_max) {
-            self.step(PlanIndex::Score, batch)?;
+            self.step(PlanIndex::Score, batch, &|| false).await?;
             logits.extend(self.read_logits(batch.len()).await?);
         }
         Ok(logits)

@@ -4,6 +4,7 @@
 pub mod cpu;
 pub mod gpu;
 mod measure;
+mod stream;
 
 pub use cpu::{CpuDevice, Crew, Serial, SimdLevel, Workers};
 pub use gpu::{AttentionKind, CoopTile, GpuDevice, GpuFetch, GpuOptions, MatmulKind, PageAdapter, TileEncoder};
@@ -11,7 +12,12 @@ pub use measure::{MemoryProbe, Timed, Traffic};
 
 use std::ops::Range;
 
-use crate::{Result, kernel::Step, plan::Program, tensor::TensorId};
+use crate::{
+    Result,
+    kernel::Step,
+    plan::{Placement, Program},
+    tensor::TensorId,
+};
 
 /// [`Device::upload`] begins at a multiple of so many rows: with so many, what even the smallest scales take is whole
 /// words of 4 bytes. Rows that stand in strips come in whole strips.
@@ -92,9 +98,14 @@ impl Device {
 
     /// Allocates every tensor of the program and compiles what its plans need. States begin as zeros.
     pub async fn prepare(&mut self, program: &Program) -> Result<()> {
+        self.prepare_placed(program, &Placement::default()).await
+    }
+
+    /// The same, with weights that come and go as is said.
+    pub async fn prepare_placed(&mut self, program: &Program, placement: &Placement) -> Result<()> {
         match self {
-            Self::Gpu(device) => device.prepare(program).await,
-            Self::Cpu(device) => device.prepare(program),
+            Self::Gpu(device) => device.prepare_placed(program, placement).await,
+            Self::Cpu(device) => device.prepare_placed(program, placement),
         }
     }
 

@@ -9,6 +9,7 @@
 //! it has been checked against the length of the file that holds it, so what is allocated stays in proportion to what
 //! is there.
 
+mod aligned;
 mod catalog;
 mod choose;
 mod embedding;
@@ -19,6 +20,7 @@ mod quantized;
 mod safetensors;
 mod source;
 
+pub use aligned::{Aligned, LINE_BYTES};
 pub use catalog::{Catalog, TensorInfo, UnsupportedTensor};
 pub use choose::{choose_gguf, gguf_name};
 pub use embedding::{EmbeddingDocuments, POOLING_FILE};
@@ -26,4 +28,4 @@ pub use frontier::{FRONTIER_FILE, FRONTIER_VERSION, find_frontier};
 pub use gguf::{GgufArray, GgufMetadata, GgufTensor, GgufValue, PartName, write_gguf};
 pub use open::{Documents, OpenedModel, TEMPLATE_FILES, open_model, survey_model};
 pub use quantized::{QUANT_METHOD, QUANT_VERSION, Quantization};
-pub use source::{BoxedFuture, ByteSource, Folder, MemoryFolder, MemorySource};
+pub use source::{BoxedFuture, ByteSource, Filled, Folder, MemoryFolder, MemorySource, Piece};

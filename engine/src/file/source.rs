@@ -2,10 +2,23 @@
 
 use std::{collections::BTreeMap, future::Future, ops::Range, pin::Pin, rc::Rc};
 
+use super::Aligned;
 use crate::{Error, Result};
 
 /// A future that stays on its thread, as everything does in a web worker.
 pub type BoxedFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A range of a file, and where in memory its bytes go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// In bytes from the file's start.
+    pub range: Range<u64>,
+    /// In bytes from the memory's start.
+    pub at: usize,
+}
+
+/// Memory that comes back from a source, filled if all went well.
+pub type Filled = (Aligned, Result<()>);
 
 /// A file that can be read in ranges.
 pub trait ByteSource {
@@ -15,6 +28,32 @@ pub trait ByteSource {
     fn len_bytes(&self) -> u64;
     /// Reads exactly `range`, in bytes from the start. A range beyond the end is [`Error::Truncated`].
     fn read(&self, range: Range<u64>) -> BoxedFuture<'_, Result<Vec<u8>>>;
+
+    /// Reads pieces into memory, which comes back with them. Whoever can read meanwhile, on a thread of its own, begins at
+    /// once; here it is read when it is waited for.
+    fn fill(self: Rc<Self>, mut memory: Aligned, pieces: Vec<Piece>) -> BoxedFuture<'static, Filled>
+    where
+        Self: 'static,
+    {
+        Box::pin(async move {
+            for Piece { range, at } in pieces {
+                let bytes = match self.read(range).await {
+                    Ok(bytes) => bytes,
+                    Err(error) => return (memory, Err(error)),
+                };
+                match memory.bytes_mut().get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+                    Some(place) => place.copy_from_slice(&bytes),
+                    None => return (memory, Err(no_room(self.name(), bytes.len() as u64))),
+                }
+            }
+            (memory, Ok(()))
+        })
+    }
+}
+
+/// Memory that was lent for reading is too small: a mistake of whoever lent it.
+fn no_room(file: &str, bytes: u64) -> Error {
+    Error::DeviceFault { reason: format!("{bytes} bytes of {file} do not fit the memory that was lent for them") }
 }
 
 /// The files of one model, by name.

@@ -1,11 +1,17 @@
 //! How much memory a model needs, and how much context fits. Both follow from the recorded program, which needs no more
 //! of a model than its headers, so they stay right whatever the architecture is.
 
+mod budget;
 mod encoder;
 mod recipes;
+mod residency;
+mod ring;
 
+pub use budget::{Fitted, components, placed_plan, streaming_words};
 pub use encoder::admit_encoder;
 pub use recipes::Recipes;
+pub use residency::place;
+pub use ring::Ring;
 
 use std::collections::{BTreeMap, HashSet};
 

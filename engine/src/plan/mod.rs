@@ -3,9 +3,11 @@
 mod dump;
 mod fuse;
 mod lifetime;
+mod placement;
 
 pub use fuse::{Block, Fused, Fusion};
 pub use lifetime::{Slot, Slots};
+pub use placement::{Placement, Segment, Unit};
 
 use std::collections::BTreeSet;
 

@@ -33,6 +33,9 @@ pub struct BenchRequest {
     /// How keys and values are cached.
     #[cfg_attr(feature = "typescript", ts(as = "Option<KvFormat>"))]
     pub kv_cache: KvFormat,
+    /// The most memory that weights, context and scratch may take together. None: whatever it takes.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<u32>"))]
+    pub memory_budget_bytes: Option<u64>,
 }
 
 /// What is measured.
@@ -70,6 +73,9 @@ pub enum BenchShape {
     /// Llama 3.2 1B.
     #[serde(rename = "llama-1b")]
     Llama1b,
+    /// Llama 2 7B.
+    #[serde(rename = "llama-2-7b")]
+    Llama2_7b,
     /// Llama 3.1 8B.
     #[serde(rename = "llama-8b")]
     Llama8b,
@@ -168,6 +174,10 @@ pub struct BenchReport {
     pub peak_process_bytes: Option<u64>,
     /// What the plan says that the model needs.
     pub memory: MemoryPlan,
+    /// Bytes of weights that are read anew for each token, because of the budget; None if all are in memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional, type = "number"))]
+    pub streamed_bytes_per_token: Option<u64>,
     /// The time of each kernel; empty if it was not asked for or the device has no clock for it.
     pub profile: Vec<PlanProfile>,
     /// Why `profile` is empty, if it is.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AddedDocument, BenchReport, Benching, Document, DocumentList, DocumentProgress, Embedded, Embedding, FoundPassages,
-    ModelList, ModelReport, ModelTask, ProbeReport, Route,
+    MemoryUse, ModelList, ModelReport, ModelTask, ProbeReport, Route, Streamed,
 };
 
 /// An event with the number of the request that it answers.
@@ -178,6 +178,10 @@ pub struct Loaded {
     pub reason: String,
     /// From the request to ready.
     pub load_ms: f64,
+    /// Where its memory is; None of a model that makes vectors.
+    #[serde(default)]
+    #[cfg_attr(feature = "typescript", ts(optional))]
+    pub memory: Option<MemoryUse>,
 }
 
 /// An answer's end, and how it went.
@@ -200,6 +204,10 @@ pub struct Done {
     pub decode_tokens_per_s: f64,
     /// Why it ended.
     pub stop_reason: StopReason,
+    /// What was read of weights that are not all in memory; None if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "typescript", ts(optional))]
+    pub streamed: Option<Streamed>,
 }
 
 /// Why an answer ended.

@@ -90,6 +90,10 @@ pub struct LoadRequest {
     /// How keys and values are cached. Models that make vectors have no cache.
     #[cfg_attr(feature = "typescript", ts(as = "Option<KvFormat>"))]
     pub kv_cache: KvFormat,
+    /// The most memory that weights, context and scratch may take together. Weights that do not fit are read anew for each
+    /// token. None: all of them stay.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<u32>"))]
+    pub memory_budget_bytes: Option<u64>,
 }
 
 /// Which kind of device shall run the model.

@@ -10,8 +10,9 @@ use crate::{
     decode::{LoadProgress, Session, SessionOptions},
     device::Device,
     file::{BoxedFuture, OpenedModel, open_model},
-    memory::Planner,
+    memory::{Planner, placed_plan},
     model::{EncoderConfig, ModelConfig},
+    plan::Placement,
     profile::Choice,
     protocol::{
         BenchMachine, BenchReport, BenchRequest, BenchStart, BenchSubject, Benching, Event, LoadStage, Loading,
@@ -32,6 +33,7 @@ struct Subject {
     opened: OpenedModel,
     config: ModelConfig,
     kv_cache: KvFormat,
+    memory_budget_bytes: Option<u64>,
 }
 
 impl Runtime {
@@ -81,6 +83,7 @@ impl Runtime {
         let profile_absence = match &times {
             Some(_) if !wants_profile => Some("it was not asked for".to_owned()),
             Some(_) => None,
+            None if session.placement().is_some() => Some("weights come and go while a step runs".to_owned()),
             None => Some("the GPU has no clock of its own: it lacks the feature timestamp-query".to_owned()),
         };
         let profile = times.unwrap_or_default().iter().map(profile_of).collect();
@@ -104,13 +107,14 @@ impl Runtime {
             return Err(Error::WrongTask { model: name, wanted: ModelTask::Generate });
         }
         let config = ModelConfig::read(&opened.documents)?;
-        Ok(Subject { name, opened, config, kv_cache: request.kv_cache })
+        let BenchRequest { kv_cache, memory_budget_bytes, .. } = *request;
+        Ok(Subject { name, opened, config, kv_cache, memory_budget_bytes })
     }
 
     /// Only the CPU's memory is known beforehand; a GPU refuses what it cannot hold.
     fn skip_what_does_not_fit(&self, choice: &Choice, subject: &Subject, cases: &mut Cases) -> Result<()> {
         let available_bytes = if choice.adapter.is_none() { self.platform.memory().available_bytes } else { 0 };
-        if available_bytes == 0 {
+        if available_bytes == 0 || subject.memory_budget_bytes.is_some() {
             return Ok(());
         }
         let mut planner =
@@ -175,24 +179,42 @@ impl Runtime {
         let mut prepared_ms = None;
         let options = SessionOptions { context_tokens, scoring: false, kv_cache: subject.kv_cache };
         let started_ms = runner.plan.started_ms;
-        let session =
-            Session::load(device, &subject.opened, options, &mut |LoadProgress { done_bytes, total_bytes }| {
+        let weights_bytes_max = match subject.memory_budget_bytes {
+            Some(budget_bytes) => {
+                let planner = Planner::new(&subject.config, &subject.opened.catalog, false);
+                let planner = planner.with_batches(device.prefill_tokens()).with_kv_cache(subject.kv_cache);
+                let mut planner = planner.on_gpu(device.gpu_report().is_some());
+                Some(planner.fit(Some(context_tokens), budget_bytes)?.weights_bytes_max)
+            }
+            None => None,
+        };
+        let opened = &subject.opened;
+        let session = Session::load_within(
+            device,
+            opened,
+            options,
+            weights_bytes_max,
+            &mut |LoadProgress { done_bytes, total_bytes }| {
                 let elapsed_ms = self.platform.now_ms() - started_ms;
                 prepared_ms.get_or_insert(self.platform.now_ms());
                 runner.host.loading(Loading { stage: LoadStage::Weights, done_bytes, total_bytes, elapsed_ms });
                 if runner.host.is_stopped() { Err(Error::Cancelled) } else { Ok(()) }
-            })
-            .await?;
+            },
+        )
+        .await?;
         Ok((session, prepared_ms.unwrap_or_default()))
     }
 
     fn report(&self, subject: Subject, session: &Session, measured: Measured, about: About) -> Result<BenchReport> {
         let About { choice, starts, cases, profile, profile_absence, elapsed_ms } = about;
-        let Subject { name, opened, config, kv_cache } = subject;
+        let Subject { name, opened, config, kv_cache, .. } = subject;
         let (prefill, decode) = headline(&measured);
         let planner = Planner::new(&config, &opened.catalog, false).with_batches(session.prefill_tokens());
         let mut planner = planner.with_kv_cache(kv_cache).on_gpu(choice.adapter.is_some());
         let mut memory = planner.plan(session.context_tokens())?;
+        if let Some(placement) = session.placement() {
+            memory = placed_plan(&memory, placement);
+        }
         let batch_bytes = session.device().batch_bytes();
         memory.scratch_bytes += batch_bytes;
         memory.total_bytes += batch_bytes;
@@ -227,6 +249,7 @@ impl Runtime {
             peak_device_bytes: session.device().allocated_bytes() + read_back_bytes,
             peak_process_bytes: self.platform.peak_memory_bytes(),
             memory,
+            streamed_bytes_per_token: session.placement().map(Placement::streamed_bytes),
             profile,
             profile_absence,
             elapsed_ms,

@@ -56,6 +56,7 @@ impl Runtime {
             adapter: embedder.device().name(),
             reason: choice.reason,
             load_ms: self.platform.now_ms() - report.started_ms,
+            memory: None,
         };
         Ok(ReadyEmbedder { embedder, tokenizer, sentence, loaded })
     }

@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{
     Error, Result,
-    decode::{self, Sampler, Sink, StopTexts},
+    decode::{self, Sampler, Sink, StopTexts, StreamCounts},
     file::BoxedFuture,
-    protocol::{Done, Event, GenerateRequest, StopReason},
+    protocol::{Done, Event, GenerateRequest, StopReason, Streamed},
 };
 
 /// Continues the request's prompt.
@@ -34,6 +34,7 @@ pub(super) async fn generate(
         tokens: 0,
         outlet: Outlet::new(marks, platform.random_seed()),
     };
+    let before = ready.session.stream_counts();
     let options = decode::GenerateOptions {
         tokenizer: &ready.tokenizer,
         text,
@@ -63,7 +64,17 @@ pub(super) async fn generate(
             StopReason::EndOfTurn if sink.outlet.has_calls() => StopReason::ToolCalls,
             reason => reason,
         },
+        streamed: ready.session.placement().is_some().then(|| streamed(before, ready.session.stream_counts())),
     })
+}
+
+/// What was read in between.
+fn streamed(before: StreamCounts, after: StreamCounts) -> Streamed {
+    Streamed {
+        bytes: after.bytes.saturating_sub(before.bytes),
+        units: after.units.saturating_sub(before.units),
+        ahead: after.ahead.saturating_sub(before.ahead),
+    }
 }
 
 /// Turns what happens into events, and measures.

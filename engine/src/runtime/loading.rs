@@ -8,10 +8,11 @@ use crate::{
     decode::{LoadProgress, Session, SessionOptions},
     device::{CPU_PREFILL_TOKENS, CpuDevice, Device, GpuDevice, GpuOptions, SimdLevel},
     file::{OpenedModel, open_model},
-    memory,
+    memory::{self, Planner, components, placed_plan, streaming_words},
     model::{EmbedderConfig, ModelConfig, PREFILL_TOKENS_MAX},
+    plan::Placement,
     profile::{self, Choice},
-    protocol::{DeviceChoice, Event, LoadRequest, LoadStage, Loaded, Loading, ModelTask, Route},
+    protocol::{DeviceChoice, Event, LoadRequest, LoadStage, Loaded, Loading, MemoryUse, ModelTask, Route},
     text::{ChatTemplate, Tokenizer},
 };
 
@@ -115,11 +116,12 @@ impl Runtime {
             weights_bytes: opened.catalog.weights_bytes(),
             context_tokens: session.context_tokens(),
             has_chat_template: !template.is_transcript(),
-            notice: template.is_transcript().then(|| NO_TEMPLATE.to_owned()),
+            notice: notice(&template, &session),
             route: route(choice.adapter.is_some()),
             adapter: session.device().name(),
             reason: choice.reason,
             load_ms: self.platform.now_ms() - report.started_ms,
+            memory: Some(memory_use(&session, &config, opened, &request, choice.adapter.is_some())?),
         };
         Ok(Ready { session, tokenizer, template, grammars: OnceCell::new(), request, loaded })
     }
@@ -186,15 +188,58 @@ impl Runtime {
             (None, 0) if cfg!(target_arch = "wasm32") => u64::from(u32::MAX),
             (None, available_bytes) => available_bytes,
         };
-        let LoadRequest { context_tokens: wanted, kv_cache, .. } = *request;
+        let LoadRequest { context_tokens: wanted, kv_cache, memory_budget_bytes, .. } = *request;
         let (batch, catalog) = (batch_tokens(choice), &opened.catalog);
-        let context_tokens = memory::plan_context(batch, config, catalog, scoring, kv_cache, wanted, available_bytes)?;
+        let (context_tokens, weights_bytes_max) = match memory_budget_bytes {
+            Some(budget_bytes) => {
+                let planner = Planner::new(config, catalog, scoring).with_batches(batch).with_kv_cache(kv_cache);
+                let fitted = planner.on_gpu(choice.adapter.is_some()).fit(wanted, budget_bytes)?;
+                (fitted.context_tokens, Some(fitted.weights_bytes_max))
+            }
+            None => {
+                let fits = memory::plan_context(batch, config, catalog, scoring, kv_cache, wanted, available_bytes)?;
+                (fits, None)
+            }
+        };
         let device = self.open_device(choice).await?;
-        let session =
-            Session::load(device, opened, SessionOptions { context_tokens, scoring, kv_cache }, progress).await?;
+        let options = SessionOptions { context_tokens, scoring, kv_cache };
+        let session = Session::load_within(device, opened, options, weights_bytes_max, progress).await?;
         self.keep_pipelines(session.device());
         Ok(session)
     }
+}
+
+/// What a person should know first.
+fn notice(template: &ChatTemplate, session: &Session) -> Option<String> {
+    let streams = session.placement().map(|placement| format!("For lack of memory {}.", streaming_words(placement)));
+    let words: Vec<String> =
+        template.is_transcript().then(|| NO_TEMPLATE.to_owned()).into_iter().chain(streams).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Where the memory of a session is.
+fn memory_use(
+    session: &Session,
+    config: &ModelConfig,
+    opened: &OpenedModel,
+    request: &LoadRequest,
+    is_gpu: bool,
+) -> Result<MemoryUse> {
+    let planner = Planner::new(config, &opened.catalog, session.can_score()).with_batches(session.prefill_tokens());
+    let plan = planner.with_kv_cache(request.kv_cache).on_gpu(is_gpu).plan(session.context_tokens())?;
+    let everything = session.device().units(&session.model().program);
+    let resident = Placement { places: vec![None; everything.len()], ..Placement::default() };
+    let resident = Placement { units: everything.into_iter().map(|(unit, _)| unit).collect(), ..resident };
+    let placement = session.placement().unwrap_or(&resident);
+    Ok(MemoryUse {
+        budget_bytes: request.memory_budget_bytes,
+        plan: placed_plan(&plan, placement),
+        allocated_bytes: session.device().allocated_bytes(),
+        resident_bytes: placement.resident_bytes(),
+        streamed_bytes: placement.streamed_bytes(),
+        slots_bytes: placement.slots_bytes(),
+        components: components(&session.model().program, placement),
+    })
 }
 
 /// Tokens of a prompt that the chosen device is given at once, at most, before it is known how fast it is.

@@ -206,6 +206,10 @@ peak_process_bytes: number | null,
  */
 memory: MemoryPlan,
 /**
+ * Bytes of weights that are read anew for each token, because of the budget; None if all are in memory.
+ */
+streamed_bytes_per_token?: number,
+/**
  * The time of each kernel; empty if it was not asked for or the device has no clock for it.
  */
 profile: Array<PlanProfile>,
@@ -265,12 +269,16 @@ seed?: number | null,
 /**
  * How keys and values are cached.
  */
-kv_cache?: KvFormat | null, };
+kv_cache?: KvFormat | null,
+/**
+ * The most memory that weights, context and scratch may take together. None: whatever it takes.
+ */
+memory_budget_bytes?: number | null, };
 
 /**
  * The shapes that need no files.
  */
-export type BenchShape = "tiny" | "llama-1b" | "llama-8b" | "qwen3-0.6b";
+export type BenchShape = "tiny" | "llama-1b" | "llama-2-7b" | "llama-8b" | "qwen3-0.6b";
 
 /**
  * A stage of a measurement.
@@ -376,6 +384,23 @@ tool_calls?: Array<ToolCall> | null,
  * Of a turn of a tool: which call it answers.
  */
 tool_call_id?: string | null, };
+
+/**
+ * A part of a model.
+ */
+export type ComponentUse = {
+/**
+ * "embedding", "layer 0", "head", ...
+ */
+name: string,
+/**
+ * All of its weights.
+ */
+bytes: number,
+/**
+ * Those that stay.
+ */
+resident_bytes: number, };
 
 /**
  * The form that an answer must have: tokens that would break it are never chosen.
@@ -594,7 +619,11 @@ decode_tokens_per_s: number,
 /**
  * Why it ended.
  */
-stop_reason: StopReason, };
+stop_reason: StopReason,
+/**
+ * What was read of weights that are not all in memory; None if they are.
+ */
+streamed?: Streamed, };
 
 /**
  * Texts to turn into vectors.
@@ -1099,7 +1128,12 @@ context_tokens?: number | null,
 /**
  * How keys and values are cached. Models that make vectors have no cache.
  */
-kv_cache?: KvFormat | null, };
+kv_cache?: KvFormat | null,
+/**
+ * The most memory that weights, context and scratch may take together. Weights that do not fit are read anew for each
+ * token. None: all of them stay.
+ */
+memory_budget_bytes?: number | null, };
 
 /**
  * A step of loading.
@@ -1157,7 +1191,11 @@ reason: string,
 /**
  * From the request to ready.
  */
-load_ms: number, };
+load_ms: number,
+/**
+ * Where its memory is; None of a model that makes vectors.
+ */
+memory?: MemoryUse, };
 
 /**
  * How far the loading of a model is.
@@ -1254,6 +1292,39 @@ total_bytes: number,
  * Free for use.
  */
 available_bytes: number, };
+
+/**
+ * Bytes by component and place.
+ */
+export type MemoryUse = {
+/**
+ * What it was asked to keep to; None if nothing was said.
+ */
+budget_bytes: number | null,
+/**
+ * What was planned before it was loaded; its weights are those that are in memory at a time.
+ */
+plan: MemoryPlan,
+/**
+ * What was really allocated on the device.
+ */
+allocated_bytes: number,
+/**
+ * Weights that stay.
+ */
+resident_bytes: number,
+/**
+ * Weights that are read anew for each step; 0 if all stay.
+ */
+streamed_bytes: number,
+/**
+ * Memory through which these come and go.
+ */
+slots_bytes: number,
+/**
+ * Embedding, layers and head, in the order in which a step needs them.
+ */
+components: Array<ComponentUse>, };
 
 /**
  * The models that can be asked for by name.
@@ -1782,6 +1853,23 @@ samples: Array<number>, };
  * Why an answer ended.
  */
 export type StopReason = "end_of_turn" | "tool_calls" | "stop_text" | "max_tokens" | "context_full" | "cancelled";
+
+/**
+ * What was read while an answer was made, of weights that are not all in memory.
+ */
+export type Streamed = {
+/**
+ * Bytes of weights.
+ */
+bytes: number,
+/**
+ * Matrices, or several that are kept together.
+ */
+units: number,
+/**
+ * How many of them were on their way before they were needed.
+ */
+ahead: number, };
 
 /**
  * A model's chat template.

@@ -1,58 +1,57 @@
 //! Memory that may be refused, aligned to cache lines.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::Workers;
-use crate::{Error, Result};
+use crate::{Error, Result, file::Aligned};
 
-/// Of a cache line.
-pub const LINE_BYTES: usize = 64;
+pub use crate::file::LINE_BYTES;
 
 /// From here on a host may want to choose the pages.
 const LARGE_BYTES: usize = 1 << 20;
 
-/// A cache line: no vector of any instruction set is wider, so aligned loads of a buffer never straddle two.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([u8; LINE_BYTES]);
-
 /// Some zeroed memory.
 #[derive(Default)]
-pub struct Buffer {
-    lines: Vec<Line>,
-    bytes: usize,
-}
+pub struct Buffer(Aligned);
 
 impl Buffer {
     /// `what` names the tensor in the error if there is not enough memory.
     pub fn zeroed(workers: &dyn Workers, what: &str, bytes: u64) -> Result<Self> {
         let refused = || refusal(what, bytes);
         let size = usize::try_from(bytes).map_err(|_| refused())?;
-        let count = size.div_ceil(LINE_BYTES);
-        let mut lines = Vec::<Line>::new();
-        lines.try_reserve_exact(count).map_err(|_| refused())?;
-        if size >= LARGE_BYTES {
-            let start = lines.as_ptr().addr();
-            workers.expect_reading(start..start + size);
-        }
-        lines.resize(count, Line::zeroed());
-        Ok(Self { lines, bytes: size })
+        let memory = Aligned::zeroed(size, |addresses| {
+            if size >= LARGE_BYTES {
+                workers.expect_reading(addresses);
+            }
+        });
+        memory.map(Self).ok_or_else(refused)
+    }
+
+    /// Memory that was lent.
+    pub fn of(memory: Aligned) -> Self {
+        Self(memory)
+    }
+
+    /// To be lent.
+    pub fn into_memory(self) -> Aligned {
+        self.0
     }
 
     pub fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.lines)[..self.bytes]
+        self.0.bytes()
     }
 
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes]
+        self.0.bytes_mut()
     }
 
     pub fn floats(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.bytes / 4]
+        let whole = self.bytes();
+        bytemuck::cast_slice(&whole[..whole.len() / 4 * 4])
     }
 
     pub fn floats_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.bytes / 4]
+        let whole = self.bytes_mut();
+        let bytes = whole.len() / 4 * 4;
+        bytemuck::cast_slice_mut(&mut whole[..bytes])
     }
 }
 

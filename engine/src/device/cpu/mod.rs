@@ -17,6 +17,7 @@ mod run;
 mod simd;
 mod storage;
 mod stored;
+mod stream;
 mod weights;
 mod workers;
 
@@ -31,11 +32,12 @@ use std::{ops::Range, sync::Arc};
 use crate::{
     Error, Result,
     kernel::{Step, shader::Kernel},
-    plan::Program,
+    plan::{Placement, Program},
     tensor::TensorId,
 };
 use check::Limits;
 use storage::{Storage, fault};
+use stream::Streaming;
 
 /// What products of quantised weights make of the activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -56,6 +58,7 @@ pub struct CpuDevice {
     storage: Storage,
     program: Program,
     limits: Vec<Limits>,
+    streaming: Streaming,
 }
 
 impl CpuDevice {
@@ -73,7 +76,8 @@ impl CpuDevice {
     pub fn with(workers: Arc<dyn Workers>, simd: SimdLevel, activations: Activations) -> Self {
         let simd = if simd.is_available() { simd } else { SimdLevel::Scalar };
         let (storage, program) = (Storage::default(), Program::default());
-        Self { workers, simd, activations, storage, program, limits: Vec::new() }
+        let streaming = Streaming::default();
+        Self { workers, simd, activations, storage, program, limits: Vec::new(), streaming }
     }
 
     /// For a person: "CPU avx2, 2 threads".
@@ -84,10 +88,16 @@ impl CpuDevice {
 
     /// Checks the program and allocates its tensors, all zeros.
     pub fn prepare(&mut self, program: &Program) -> Result<()> {
+        self.prepare_placed(program, &Placement::default())
+    }
+
+    /// The same, with weights that come and go as is said.
+    pub fn prepare_placed(&mut self, program: &Program, placement: &Placement) -> Result<()> {
         let limits = check::check(program)?;
         // What a program before this one held is given back first.
         self.storage = Storage::default();
-        self.storage = Storage::new(self.workers.as_ref(), program, self.activations)?;
+        self.storage = Storage::new(self.workers.as_ref(), program, self.activations, placement)?;
+        self.streaming = Streaming::of(program, placement);
         self.program = program.clone();
         self.limits = limits;
         Ok(())
@@ -110,6 +120,16 @@ impl CpuDevice {
 
     /// The same; `after` is called when a command is done.
     fn run_each(&mut self, plan: usize, step: Step, ids: &[u32], after: &mut dyn FnMut(Kernel)) -> Result<()> {
+        self.streaming.check_none()?;
+        self.check_step(plan, step, ids)?;
+        self.storage.ids.clear();
+        self.storage.ids.extend_from_slice(ids);
+        let commands = self.program.plans.get(plan).map_or(0, |plan| plan.commands.len());
+        self.run_commands(plan, 0..commands, step, after)
+    }
+
+    /// Whether a plan takes such a step.
+    fn check_step(&self, plan: usize, step: Step, ids: &[u32]) -> Result<()> {
         let Some((plan, limits)) = self.program.plans.get(plan).zip(self.limits.get(plan)) else {
             return Err(fault(format!("there is no plan {plan}")));
         };
@@ -123,9 +143,19 @@ impl CpuDevice {
                 context_tokens: usize::try_from(limits.positions_max).unwrap_or(usize::MAX),
             });
         }
-        self.storage.ids.clear();
-        self.storage.ids.extend_from_slice(ids);
-        for command in &plan.commands {
+        Ok(())
+    }
+
+    /// Runs some commands of a plan whose step was checked.
+    fn run_commands(
+        &mut self,
+        plan: usize,
+        commands: Range<usize>,
+        step: Step,
+        after: &mut dyn FnMut(Kernel),
+    ) -> Result<()> {
+        let commands = self.program.plans.get(plan).and_then(|plan| plan.commands.get(commands));
+        for command in commands.ok_or_else(|| fault(format!("there is no plan {plan}")))? {
             run::execute(self.workers.as_ref(), self.simd, &mut self.storage, step, command);
             after(command.kernel());
         }

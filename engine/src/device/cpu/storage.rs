@@ -8,16 +8,20 @@ use super::{
     Activations, Workers,
     buffer::{Buffer, refusal},
     grouped::{Groups, XPart, activation_parts, can_interleave, layout, strips},
+    parts,
     simd::ROWS,
     weights::{Span, Weights},
 };
 use crate::{
     Error, Result,
     kernel::Matrix,
-    plan::{Program, Slots, TensorKind},
+    plan::{Placement, Program, Slots, TensorDecl, TensorKind},
     quant::trellis::Code,
     tensor::{Format, TensorId},
 };
+
+/// Bytes of weights whose interleaving is worth waking a worker for.
+const SETTLE_BYTES: usize = 64 << 10;
 
 /// Where a tensor lies.
 #[derive(Clone, Copy)]
@@ -46,17 +50,28 @@ pub struct Storage {
     code: Code,
     /// Whether products take activations of eight bits where they can.
     int8: bool,
+    /// The pieces of `weights` through which tensors come and go.
+    pub slots: Vec<usize>,
+    /// Bytes of slots that are lent.
+    lent_bytes: u64,
 }
 
 impl Storage {
     /// Allocates everything, as zeros.
-    pub fn new(workers: &dyn Workers, program: &Program, activations: Activations) -> Result<Self> {
+    pub fn new(
+        workers: &dyn Workers,
+        program: &Program,
+        activations: Activations,
+        placement: &Placement,
+    ) -> Result<Self> {
         let int8 = activations == Activations::Int8;
         let mut storage = Self { code: program.code, int8, ..Self::default() };
         let interleaved = |id, format| int8 && can_interleave(program, id, format);
         let mut sizes = Vec::new();
         for (index, decl) in program.tensors.iter().enumerate() {
-            if let TensorKind::Weight(format) = decl.kind {
+            if let TensorKind::Weight(format) = decl.kind
+                && placement.unit_of(TensorId(index as u32)).is_none()
+            {
                 let unit = if interleaved(TensorId(index as u32), format) { ROWS as u64 } else { format.strip_rows() };
                 let rows = decl.rows.checked_next_multiple_of(unit).unwrap_or(u64::MAX);
                 sizes.push(format.row_bytes(decl.columns).unwrap_or(u64::MAX).saturating_mul(rows));
@@ -64,6 +79,10 @@ impl Storage {
         }
         let (weights, spans) = Weights::zeroed(workers, &sizes)?;
         storage.weights = weights;
+        for bytes in &placement.slots {
+            let piece = storage.weights.add_slot(workers, *bytes)?;
+            storage.slots.push(piece);
+        }
         let mut spans = spans.into_iter();
         if int8 {
             storage.x_parts = activation_memory(activation_parts(program))?;
@@ -72,8 +91,12 @@ impl Storage {
             let (columns, rows) = (decl.columns as usize, decl.rows as usize);
             let place = match decl.kind {
                 TensorKind::Weight(format) => {
-                    let Some(span) = spans.next() else { return Err(fault("a weight has no memory")) };
-                    if interleaved(TensorId(id as u32), format) {
+                    let is_interleaved = interleaved(TensorId(id as u32), format);
+                    let in_slot = storage.span_in_slot(placement, TensorId(id as u32), decl, is_interleaved);
+                    let Some(span) = in_slot.or_else(|| spans.next()) else {
+                        return Err(fault("a weight has no memory"));
+                    };
+                    if is_interleaved {
                         Place::Groups { span, format, columns, rows }
                     } else {
                         Place::Weight { span, format, columns, rows }
@@ -97,10 +120,54 @@ impl Storage {
         Ok(storage)
     }
 
+    /// Where a tensor lies in its slot; None if it stays.
+    fn span_in_slot(&self, placement: &Placement, id: TensorId, decl: &TensorDecl, groups: bool) -> Option<Span> {
+        let TensorKind::Weight(format) = decl.kind else { return None };
+        let (unit, start) = placement.unit_of(id)?;
+        let piece = self.slots.get(placement.places.get(unit).copied()??)?;
+        let rows = decl.rows.next_multiple_of(if groups { ROWS as u64 } else { format.strip_rows() });
+        Some(Weights::span_in(*piece, start, format.row_bytes(decl.columns)? * rows))
+    }
+
+    /// Takes the memory of a slot, for others to read into.
+    pub fn lend(&mut self, slot: usize) -> Buffer {
+        let memory = self.slots.get(slot).map(|piece| self.weights.lend(*piece)).unwrap_or_default();
+        self.lent_bytes += memory.bytes().len() as u64;
+        memory
+    }
+
+    /// Puts the memory of a slot back.
+    pub fn give_back(&mut self, slot: usize, memory: Buffer) {
+        if let Some(piece) = self.slots.get(slot) {
+            self.lent_bytes = self.lent_bytes.saturating_sub(memory.bytes().len() as u64);
+            self.weights.give_back(*piece, memory);
+        }
+    }
+
+    /// Makes of a matrix as a file stores it, which lies in its slot, what products want.
+    pub fn settle(&mut self, workers: &dyn Workers, id: TensorId) {
+        let Some(&Place::Groups { span, format, columns, rows }) = self.places.get(id.0 as usize) else { return };
+        let group_bytes = ROWS * format.row_bytes(columns as u64).unwrap_or(0) as usize;
+        let bytes = self.weights.bytes_mut(span);
+        let groups = bytes.len() / group_bytes.max(1);
+        let each = groups.div_ceil(parts::count(workers, bytes.len(), SETTLE_BYTES)).max(1);
+        let pieces = bytes.chunks_mut(each * group_bytes).enumerate().collect();
+        parts::each(workers, pieces, |(nth, piece): (usize, &mut [u8])| {
+            let mut stored = Vec::new();
+            for (group, bytes) in piece.chunks_exact_mut(group_bytes).enumerate() {
+                let first_row = (nth * each + group) * ROWS;
+                layout::interleave(format, bytes, rows.saturating_sub(first_row), &mut stored);
+            }
+        });
+    }
+
     /// Bytes of it all.
     pub fn allocated_bytes(&self) -> u64 {
         let floats: u64 = self.floats.iter().map(|buffer| buffer.bytes().len() as u64).sum();
-        self.weights.allocated_bytes() + floats + (self.x_parts.capacity() * size_of::<XPart>()) as u64
+        self.weights.allocated_bytes()
+            + self.lent_bytes
+            + floats
+            + (self.x_parts.capacity() * size_of::<XPart>()) as u64
     }
 
     fn add_floats(&mut self, workers: &dyn Workers, what: &str, allocated: u64, elements: u64) -> Result<Place> {

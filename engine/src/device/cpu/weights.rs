@@ -48,6 +48,28 @@ impl Weights {
         Ok((Self { pieces }, spans))
     }
 
+    /// One more piece, for tensors that come and go; [`Self::span_in`] says where in it they lie.
+    pub fn add_slot(&mut self, workers: &dyn Workers, bytes: u64) -> Result<usize> {
+        self.pieces.push(Buffer::zeroed(workers, "weights that come and go", bytes)?);
+        Ok(self.pieces.len() - 1)
+    }
+
+    /// Where a tensor lies in a slot while it is there.
+    pub fn span_in(piece: usize, start: u64, bytes: u64) -> Span {
+        let number = |bytes| usize::try_from(bytes).unwrap_or(usize::MAX);
+        Span { piece, start: number(start), bytes: number(bytes) }
+    }
+
+    /// Takes a slot's memory out.
+    pub fn lend(&mut self, piece: usize) -> Buffer {
+        std::mem::take(&mut self.pieces[piece])
+    }
+
+    /// Puts it back.
+    pub fn give_back(&mut self, piece: usize, buffer: Buffer) {
+        self.pieces[piece] = buffer;
+    }
+
     /// A tensor's bytes.
     pub fn bytes(&self, span: Span) -> &[u8] {
         &self.pieces[span.piece].bytes()[span.start..][..span.bytes]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     Error, Result,
-    plan::{Program, Slots, TensorDecl, TensorKind},
+    plan::{Placement, Program, Slots, TensorDecl, TensorKind},
     quant::{self, GpuLayout},
     tensor::{Format, TensorId},
 };
@@ -55,6 +55,7 @@ impl Buffers {
         device: &wgpu::Device,
         program: &Program,
         stacks: &[Vec<TensorId>],
+        placement: &Placement,
         max_binding_bytes: u64,
     ) -> Result<Self> {
         let mut scratch = vec![None; program.tensors.len()];
@@ -66,8 +67,19 @@ impl Buffers {
             }
         }
         let mut stacked: Vec<Option<Part>> = (0..program.tensors.len()).map(|_| None).collect();
-        for stack in stacks {
-            for (id, part) in stack.iter().zip(stack_parts(device, program, stack)) {
+        let slots = Self::slot_bytes(program, placement);
+        let slots: Vec<wgpu::Buffer> = slots.into_iter().map(|bytes| storage(device, "slot", bytes)).collect();
+        let streamed = placement.streamed().map(|(unit, slot)| {
+            let ids = placement.units[unit].tensors.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+            (ids, Some(slots[slot].clone()))
+        });
+        let stays = |stack: &&Vec<TensorId>| stack.iter().all(|id| placement.unit_of(*id).is_none());
+        let stay = stacks.iter().filter(stays).map(|stack| (stack.clone(), None));
+        for (stack, slot) in streamed.chain(stay) {
+            let (scales_at, bytes) = Self::stack_bytes(program, &stack);
+            let label = stack.first().map_or("", |id| program.tensor(*id).label.as_str());
+            let buffer = slot.unwrap_or_else(|| storage(device, label, bytes));
+            for (id, part) in stack.iter().zip(stack_parts(program, &stack, &buffer, scales_at)) {
                 stacked[id.0 as usize] = Some(part);
             }
         }
@@ -98,9 +110,21 @@ impl Buffers {
     }
 
     /// Bytes that a program takes on a device.
-    pub fn bytes(program: &Program) -> u64 {
+    pub fn bytes(program: &Program, placement: &Placement) -> u64 {
         let kept = program.tensors.iter().filter(|tensor| tensor.kind != TensorKind::Scratch).map(TensorDecl::bytes);
-        kept.sum::<u64>() + Slots::assign(program).bytes()
+        let all = kept.sum::<u64>() + Slots::assign(program).bytes() + placement.slots_bytes();
+        all.saturating_sub(placement.streamed_bytes())
+    }
+
+    /// Where the scales begin in a buffer of such matrices, one below the other, and how long it is.
+    pub fn stack_bytes(program: &Program, stack: &[TensorId]) -> (u64, u64) {
+        let Some(first) = stack.first().map(|id| program.tensor(*id)) else { return (0, 0) };
+        let TensorKind::Weight(format) = first.kind else { return (0, 0) };
+        let layout = RowLayout::of(format, first.columns);
+        let stored_rows = |id: &TensorId| program.tensor(*id).rows.next_multiple_of(format.strip_rows());
+        let all_rows: u64 = stack.iter().map(stored_rows).sum();
+        let scales_at = (layout.table_bytes() + layout.quants_bytes * all_rows).next_multiple_of(4);
+        (scales_at, scales_at + (layout.scales_bytes * all_rows).next_multiple_of(4))
     }
 
     /// Bytes of all buffers, those that scratch tensors share counted once.
@@ -156,23 +180,7 @@ impl Buffers {
         {
             return Err(Error::invalid("rows", format!("{rows:?} with {} bytes do not fit %{}", bytes.len(), id.0)));
         }
-        for part in parts {
-            let start = rows.start.max(part.first_row);
-            let end = end_stored.min(part.first_row + part.rows.next_multiple_of(strip));
-            if start >= end {
-                continue;
-            }
-            let from = ((start - rows.start) * row_bytes) as usize;
-            let packed =
-                quant::repack(*format, *columns as usize, &bytes[from..from + ((end - start) * row_bytes) as usize]);
-            let row = part.base_row + start - part.first_row;
-            let layout = RowLayout::of(*format, *columns);
-            if row == 0 {
-                write(queue, &part.buffer, 0, bytemuck::cast_slice(layout.table).to_vec());
-            }
-            write(queue, &part.buffer, layout.table_bytes() + row * layout.quants_bytes, packed.quants);
-            write(queue, &part.buffer, u64::from(part.scales_word) * 4 + row * layout.scales_bytes, packed.scales);
-        }
+        put(queue, (parts, *format, *columns), rows.start..end_stored, bytes);
         self.unflushed_bytes += bytes.len() as u64;
         if self.unflushed_bytes >= FLUSH_BYTES {
             self.unflushed_bytes = 0;
@@ -180,6 +188,40 @@ impl Buffers {
             super::readback::wait(device);
         }
         Ok(())
+    }
+
+    /// Fills a whole matrix that comes and goes; behind its rows there may be more.
+    pub fn fill_weight(&self, queue: &wgpu::Queue, id: TensorId, stored: &[u8]) -> Result<()> {
+        let Some(Stored::Parts { parts, format, columns, rows }) = self.tensors.get(id.0 as usize) else {
+            return Err(Error::invalid("tensor", format!("%{} is not a weight of this program", id.0)));
+        };
+        let stored_rows = rows.next_multiple_of(format.strip_rows());
+        let wanted = stored_rows.saturating_mul(format.row_bytes(*columns).unwrap_or(0));
+        let bytes = usize::try_from(wanted).ok().and_then(|wanted| stored.get(..wanted));
+        let bytes = bytes.ok_or_else(|| Error::invalid("rows", format!("of %{} are missing", id.0)))?;
+        put(queue, (parts, *format, *columns), 0..stored_rows, bytes);
+        Ok(())
+    }
+}
+
+/// Puts some rows where they belong, as the device wants them.
+fn put(queue: &wgpu::Queue, (parts, format, columns): (&[Part], Format, u64), rows: Range<u64>, bytes: &[u8]) {
+    let (strip, row_bytes) = (format.strip_rows(), format.row_bytes(columns).unwrap_or(0));
+    for part in parts {
+        let start = rows.start.max(part.first_row);
+        let end = rows.end.min(part.first_row + part.rows.next_multiple_of(strip));
+        if start >= end {
+            continue;
+        }
+        let from = ((start - rows.start) * row_bytes) as usize;
+        let packed = quant::repack(format, columns as usize, &bytes[from..from + ((end - start) * row_bytes) as usize]);
+        let row = part.base_row + start - part.first_row;
+        let layout = RowLayout::of(format, columns);
+        if row == 0 {
+            write(queue, &part.buffer, 0, bytemuck::cast_slice(layout.table).to_vec());
+        }
+        write(queue, &part.buffer, layout.table_bytes() + row * layout.quants_bytes, packed.quants);
+        write(queue, &part.buffer, u64::from(part.scales_word) * 4 + row * layout.scales_bytes, packed.scales);
     }
 }
 
@@ -252,14 +294,7 @@ fn parts(device: &wgpu::Device, tensor: &TensorDecl, format: Format, max_binding
 }
 
 /// Matrices one below the other in one buffer, as one part each: the numbers of all, then the scales of all.
-fn stack_parts(device: &wgpu::Device, program: &Program, stack: &[TensorId]) -> Vec<Part> {
-    let Some(first) = stack.first().map(|id| program.tensor(*id)) else { return Vec::new() };
-    let TensorKind::Weight(format) = first.kind else { return Vec::new() };
-    let layout = RowLayout::of(format, first.columns);
-    let all_rows: u64 = stack.iter().map(|id| program.tensor(*id).rows).sum();
-    let scales_at = (layout.table_bytes() + layout.quants_bytes * all_rows).next_multiple_of(4);
-    let bytes = scales_at + (layout.scales_bytes * all_rows).next_multiple_of(4);
-    let buffer = storage(device, &first.label, bytes);
+fn stack_parts(program: &Program, stack: &[TensorId], buffer: &wgpu::Buffer, scales_at: u64) -> Vec<Part> {
     let mut base_row = 0;
     let part = |id: &TensorId| {
         let rows = program.tensor(*id).rows;

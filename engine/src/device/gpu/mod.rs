@@ -16,6 +16,7 @@ mod pipelines;
 mod profile;
 mod readback;
 mod replay;
+mod stream;
 mod strips;
 mod tuning;
 
@@ -30,7 +31,7 @@ use super::{Ids, Work};
 use crate::{
     Error, Result,
     kernel::{Step, shader::Kernel},
-    plan::{Fusion, Program},
+    plan::{Placement, Program},
     protocol::AdapterReport,
     tensor::TensorId,
 };
@@ -42,6 +43,7 @@ use pipelines::Pipelines;
 pub use readback::GpuFetch;
 use readback::Staging;
 use replay::Replay;
+use stream::Streaming;
 use tuning::Tuning;
 
 /// Of a batch of a prompt.
@@ -100,6 +102,7 @@ pub struct GpuDevice {
 struct Loaded {
     buffers: Buffers,
     replay: Replay,
+    streaming: Streaming,
 }
 
 impl GpuDevice {
@@ -176,24 +179,24 @@ impl GpuDevice {
 
     /// See [`super::Device::prepare`].
     pub async fn prepare(&mut self, program: &Program) -> Result<()> {
+        self.prepare_placed(program, &Placement::default()).await
+    }
+
+    /// See [`super::Device::prepare_placed`].
+    pub async fn prepare_placed(&mut self, program: &Program, placement: &Placement) -> Result<()> {
         self.faults.check()?;
         self.loaded = None;
         let memory = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let validation = self.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let limit = self.max_binding_bytes;
-        let fusion = if self.fuses {
-            Fusion::of(program, &|bytes, elements| Buffers::fits_one(bytes, elements, limit))
-        } else {
-            Fusion::none(program)
-        };
-        let allocated = Buffers::allocate(&self.device, program, &fusion.stacks, limit);
+        let fusion = self.fusion(program);
+        let allocated = Buffers::allocate(&self.device, program, &fusion.stacks, placement, self.max_binding_bytes);
         let invalid = validation.pop().await;
         let refused = memory.pop().await;
         self.faults.check()?;
         if refused.is_some() {
             return Err(Error::OutOfMemory {
                 what: format!("the model on {}", self.report.name),
-                requested_bytes: Buffers::bytes(program),
+                requested_bytes: Buffers::bytes(program, placement),
                 available_bytes: 0,
             });
         }
@@ -204,9 +207,9 @@ impl GpuDevice {
         let bench = Bench { device: &self.device, queue: &self.queue, program, buffers: &buffers };
         // Outside of any scope: to hear what became of it, a browser would have to wait until all is compiled, while the
         // weights could be on their way. What is wrong is reported as a fault, here natively, later in a browser.
-        let replay = Replay::build(&bench, &mut self.pipelines, &fusion, self.tuning);
+        let replay = Replay::build(&bench, &mut self.pipelines, &fusion, placement, self.tuning);
         self.faults.check()?;
-        self.loaded = Some(Loaded { buffers, replay });
+        self.loaded = Some(Loaded { buffers, replay, streaming: Streaming::of(placement) });
         Ok(())
     }
 
@@ -230,6 +233,9 @@ impl GpuDevice {
     /// See [`super::Device::submit`].
     pub fn submit(&mut self, work: &Work<'_>) -> Result<Option<GpuFetch>> {
         self.faults.check()?;
+        if !work.plans.is_empty() {
+            self.check_none_streams()?;
+        }
         let loaded = self.loaded.as_ref().ok_or(Error::NotLoaded)?;
         let label = Some("step");
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label });

@@ -83,6 +83,7 @@ impl GpuDevice {
         if !self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
             return Ok(None);
         }
+        self.check_none_streams()?;
         let loaded = self.loaded.as_ref().ok_or(crate::Error::NotLoaded)?;
         let clock = Clock::new(&self.device, loaded.replay.kernels(plan, step));
         let label = Some("timed step");

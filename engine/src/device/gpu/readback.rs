@@ -141,3 +141,10 @@ pub fn wait(device: &wgpu::Device) {
         let _ = device.poll(wgpu::PollType::wait_indefinitely());
     }
 }
+
+/// Waits until the GPU has done some of what was queued. In a browser the event loop does that.
+pub fn wait_for(device: &wgpu::Device, submission: wgpu::SubmissionIndex) {
+    if cfg!(not(target_arch = "wasm32")) {
+        let _ = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
+    }
+}

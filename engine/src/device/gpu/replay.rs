@@ -11,7 +11,8 @@ use crate::{
     Error, Result,
     device::{Ids, Work},
     kernel::{Step, shader::Kernel},
-    plan::{Block, Fused, Fusion, Plan, TensorKind},
+    plan::{Block, Fused, Fusion, Placement, Plan, Program, Segment, TensorKind},
+    tensor::TensorId,
 };
 
 /// Where one dispatch's `Params` may begin in the shared uniform buffer: the largest alignment that WebGPU allows a
@@ -40,6 +41,7 @@ impl Dispatch {
 struct ReadyPlan {
     tokens_max: u32,
     dispatches: Vec<Dispatch>,
+    segments: Vec<Segment>,
 }
 
 impl ReadyPlan {
@@ -62,23 +64,33 @@ pub struct Replay {
 
 impl Replay {
     /// Compiles and binds everything that the program's plans need.
-    pub fn build(bench: &Bench<'_>, pipelines: &mut Pipelines, fusion: &Fusion, tuning: Tuning) -> Self {
+    pub fn build(
+        bench: &Bench<'_>,
+        pipelines: &mut Pipelines,
+        fusion: &Fusion,
+        placement: &Placement,
+        tuning: Tuning,
+    ) -> Self {
         let step = uniform(bench.device, "step", 16);
         let spare = Spare::allocate(bench, fusion, tuning);
         let halves = Halves::allocate(bench, tuning.batch);
         let of_plan = |(plan, blocks): (&Plan, &Vec<Block>)| {
-            sketches(bench, &spare, tuning, Batch::new(bench, tuning.batch, halves.as_ref(), plan), blocks)
+            let batch = Batch::new(bench, tuning.batch, halves.as_ref(), plan);
+            sketches(bench, &spare, tuning, batch, (plan, blocks))
         };
-        let sketches: Vec<Vec<Sketch>> = bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
+        let sketches: Vec<Vec<(Sketch, Vec<TensorId>)>> =
+            bench.program.plans.iter().zip(&fusion.plans).map(of_plan).collect();
         #[cfg(not(target_arch = "wasm32"))]
         {
-            let wanted = sketches.iter().flatten().map(|sketch| (sketch.variant(pipelines), sketch.constants.clone()));
+            let wanted =
+                sketches.iter().flatten().map(|(sketch, _)| (sketch.variant(pipelines), sketch.constants.clone()));
             pipelines.compile_all(bench.device, wanted.collect());
         }
         let mut plans = Vec::with_capacity(sketches.len());
         let batch_bytes = halves.as_ref().map_or(0, Halves::bytes);
         let mut other_bytes = spare.bytes() + batch_bytes;
         for (plan, sketches) in bench.program.plans.iter().zip(sketches) {
+            let (sketches, needs): (Vec<Sketch>, Vec<Vec<TensorId>>) = sketches.into_iter().unzip();
             let params = params(bench, &sketches);
             other_bytes += params.size();
             let dispatches = sketches
@@ -89,10 +101,11 @@ impl Replay {
                     bind(bench.device, pipelines, sketch, &step, (&params, offset))
                 })
                 .collect();
-            plans.push(ReadyPlan { tokens_max: plan.tokens_max, dispatches });
+            let segments = placement.cut(needs.into_iter());
+            plans.push(ReadyPlan { tokens_max: plan.tokens_max, dispatches, segments });
         }
         let ids = (0..bench.program.tensors.len() as u32)
-            .map(crate::tensor::TensorId)
+            .map(TensorId)
             .find(|id| bench.program.tensor(*id).kind == TensorKind::Tokens)
             .and_then(|id| bench.buffers.whole(id).ok().cloned());
         Self { plans, step, other_bytes, batch_bytes, ids }
@@ -136,6 +149,26 @@ impl Replay {
     /// Bytes of those that batches need.
     pub fn batch_bytes(&self) -> u64 {
         self.batch_bytes
+    }
+
+    /// The pieces of a plan.
+    pub fn segments(&self, plan: usize) -> &[Segment] {
+        self.plans.get(plan).map_or(&[], |plan| plan.segments.as_slice())
+    }
+
+    /// Records a piece of a plan in one pass. Its step has [begun](Self::begin_pieces).
+    pub fn record_segment(&self, encoder: &mut wgpu::CommandEncoder, plan: usize, nth: usize, step: Step) {
+        let Some(plan) = self.plans.get(plan) else { return };
+        let items = plan.segments.get(nth).map_or(0..0, |segment| segment.items.clone());
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for dispatch in plan.dispatches.get(items).unwrap_or_default() {
+            dispatch.put(step, &mut pass);
+        }
+    }
+
+    /// Checks a step whose plans run piece by piece, and hands its numbers over.
+    pub fn begin_pieces(&self, queue: &wgpu::Queue, work: &Work<'_>) -> Result<()> {
+        self.begin(queue, work).map(|_| ())
     }
 
     /// Checks a step and hands its numbers over.
@@ -185,16 +218,35 @@ fn uniform(device: &wgpu::Device, label: &str, bytes: usize) -> wgpu::Buffer {
     })
 }
 
-/// All dispatches of a plan.
-fn sketches(bench: &Bench<'_>, spare: &Spare, tuning: Tuning, mut batch: Batch<'_>, blocks: &[Block]) -> Vec<Sketch> {
-    let of_fused = |fused: &Fused| match fused {
-        Fused::Single(index) => batch.of_command(*index),
-        Fused::Matvec(matvec) => fused::of_matvec(bench, spare, tuning, matvec),
-        Fused::Attend(attend) => fused::of_attend(bench, spare, tuning, attend),
-        Fused::NormAdd(add) => vec![fused::of_norm_add(bench, add)],
+/// All dispatches of a plan, each with the matrices that it reads.
+fn sketches(
+    bench: &Bench<'_>,
+    spare: &Spare,
+    tuning: Tuning,
+    mut batch: Batch<'_>,
+    (plan, blocks): (&Plan, &[Block]),
+) -> Vec<(Sketch, Vec<TensorId>)> {
+    let of_fused = |fused: &Fused| {
+        let sketches = match fused {
+            Fused::Single(index) => batch.of_command(*index),
+            Fused::Matvec(matvec) => fused::of_matvec(bench, spare, tuning, matvec),
+            Fused::Attend(attend) => fused::of_attend(bench, spare, tuning, attend),
+            Fused::NormAdd(add) => vec![fused::of_norm_add(bench, add)],
+        };
+        let needs = matrices(bench.program, plan, fused);
+        sketches.into_iter().map(move |sketch| (sketch.with_code(bench.program.code), needs.clone()))
     };
-    let sketches = blocks.iter().flat_map(|block| &block.fused).flat_map(of_fused);
-    sketches.map(|sketch| sketch.with_code(bench.program.code)).collect()
+    blocks.iter().flat_map(|block| &block.fused).flat_map(of_fused).collect()
+}
+
+/// The matrices that a fused command reads.
+fn matrices(program: &Program, plan: &Plan, fused: &Fused) -> Vec<TensorId> {
+    let ids = match fused {
+        Fused::Single(index) => plan.commands.get(*index).map(crate::plan::Command::operands).unwrap_or_default(),
+        Fused::Matvec(matvec) => matvec.matrices.iter().map(|matrix| matrix.weights).collect(),
+        Fused::Attend(_) | Fused::NormAdd(_) => Vec::new(),
+    };
+    ids.into_iter().filter(|id| matches!(program.tensor(*id).kind, TensorKind::Weight(_))).collect()
 }
 
 fn bind(

@@ -42,6 +42,9 @@ pub struct Global {
     /// How keys and values are cached [default: int8; eval: f32]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub kv_cache: Option<KvCache>,
+    /// The most memory for weights, context and scratch, in GiB: weights that do not fit are read anew for each token
+    #[arg(long, global = true, value_name = "GIB", value_parser = gibibytes)]
+    pub memory_budget: Option<u64>,
     /// Threads for work on the CPU [default: one for each physical core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     threads: Option<u32>,
@@ -72,6 +75,7 @@ impl Global {
             device: self.device.into(),
             context_tokens: self.context,
             kv_cache: self.kv_cache(KvFormat::default()),
+            memory_budget_bytes: self.memory_budget,
         }
     }
 
@@ -332,6 +336,9 @@ pub enum Shape {
     /// Llama 3.2 1B
     #[value(name = "llama-1b")]
     Llama1b,
+    /// Llama 2 7B
+    #[value(name = "llama-2-7b")]
+    Llama2,
     /// Llama 3.1 8B
     #[value(name = "llama-8b")]
     Llama8b,

@@ -46,6 +46,7 @@ impl From<Shape> for protocol::BenchShape {
         match shape {
             Shape::Tiny => Self::Tiny,
             Shape::Llama1b => Self::Llama1b,
+            Shape::Llama2 => Self::Llama2_7b,
             Shape::Llama8b => Self::Llama8b,
             Shape::Qwen3 => Self::Qwen3_0_6b,
         }
@@ -97,6 +98,7 @@ fn wanted(args: &Bench, global: &Global) -> Result<BenchRequest, Stop> {
         warm_start: Some(args.warm_start),
         seed: Some(args.seed),
         kv_cache: global.kv_cache(KvFormat::default()),
+        memory_budget_bytes: global.memory_budget,
     })
 }
 
@@ -155,6 +157,9 @@ fn write_table(report: &BenchReport, out: &mut String) -> std::fmt::Result {
     write!(out, ", scratch {}, other {})", bytes(memory.scratch_bytes), bytes(memory.other_bytes))?;
     if let Some(peak) = report.peak_process_bytes {
         write!(out, "; {} in the process", bytes(peak))?;
+    }
+    if let Some(streamed) = report.streamed_bytes_per_token {
+        write!(out, "\n{:<20} {} of the weights are read anew for each token", "", bytes(streamed))?;
     }
     writeln!(out, "\n")?;
     writeln!(out, "{:<20} {:>10} {:>10} {:>10} {:>8}  of bandwidth", "", "tokens/s", "least", "most", "+-")?;

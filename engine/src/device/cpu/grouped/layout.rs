@@ -60,6 +60,17 @@ pub fn insert(format: Format, row: &[u8], group: &mut [u8], lane: usize) {
     }
 }
 
+/// Interleaves sixteen rows, one behind the other, where they lie. `rows` of them are rows; the others become zeros.
+pub fn interleave(format: Format, group: &mut [u8], rows: usize, stored: &mut Vec<u8>) {
+    let row_bytes = group.len() / ROWS;
+    group[rows.min(ROWS) * row_bytes..].fill(0);
+    stored.clear();
+    stored.extend_from_slice(group);
+    for (lane, row) in stored.chunks_exact(row_bytes.max(1)).enumerate() {
+        insert(format, row, group, lane);
+    }
+}
+
 /// Takes a row out of its lane of a group.
 pub fn extract(format: Format, group: &[u8], lane: usize, row: &mut [u8]) {
     let block_bytes = format.block_bytes();
@@ -144,6 +155,23 @@ mod tests {
                 extract(format, &group, lane, &mut found);
                 assert_eq!(&found, row, "{format}, lane {lane}");
             }
+        }
+    }
+
+    #[test]
+    fn rows_are_interleaved_where_they_lie() {
+        for format in Format::ALL.into_iter().filter(|format| exists(*format)) {
+            let row_bytes = 2 * format.block_bytes();
+            let stored: Vec<u8> = (0..ROWS * row_bytes).map(|at| (at * 31 % 251) as u8).collect();
+            let mut expected = vec![0; ROWS * row_bytes];
+            for lane in 0..ROWS {
+                let zeros = vec![0; row_bytes];
+                let row = if lane < 11 { &stored[lane * row_bytes..][..row_bytes] } else { &zeros };
+                insert(format, row, &mut expected, lane);
+            }
+            let mut group = stored;
+            interleave(format, &mut group, 11, &mut Vec::new());
+            assert_eq!(group, expected, "{format}");
         }
     }
 

@@ -166,7 +166,9 @@ impl<'a> Batch<'a> {
         all.extend(behind.map_while(|command| match command {
             Command::Matmul(matmul) if matmul.x == first.x && !matmul.accumulate && !first.accumulate => {
                 let [other] = self.bench.buffers.parts(matmul.weights) else { return None };
-                let is_new = matmul.weights != first.weights && matmul.out != first.out;
+                // Of one stack, and not in turn in one slot.
+                let is_below = other.base_row > part.base_row;
+                let is_new = is_below && matmul.weights != first.weights && matmul.out != first.out;
                 (other.buffer == part.buffer && matmul.columns == first.columns && is_new).then_some(matmul)
             }
             _ => None,
