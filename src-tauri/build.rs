@@ -11,6 +11,8 @@ const NOT_BUILT: &str = "<!doctype html><title>Hearth</title><p>Run ./hearth bui
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=src-tauri/capabilities");
     println!("cargo::rerun-if-changed=src-tauri/permissions");
+    // A file that is added there travels with the app too.
+    println!("cargo::rerun-if-changed=models");
     let page = Path::new("ui/dist/index.html");
     if !page.exists() {
         fs::create_dir_all("ui/dist")?;

@@ -119,7 +119,7 @@ impl AddedModels {
 }
 
 /// A name that can stand in an address and be a folder's: letters, digits and a few marks of ASCII.
-fn plain_name(name: &str) -> String {
+pub(crate) fn plain_name(name: &str) -> String {
     let is_plain = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '.');
     let replaced = name.chars().take(NAME_CHARS_MAX).map(|character| if is_plain(character) { character } else { '-' });
     let joined: String = replaced.collect();

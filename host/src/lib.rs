@@ -6,6 +6,8 @@
 mod added;
 mod client;
 pub mod documents;
+#[cfg(feature = "download")]
+pub mod download;
 mod engine;
 mod files;
 mod model_files;
@@ -16,6 +18,7 @@ mod platform;
 mod reader;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod store;
 mod threads;
 
 pub use client::Client;

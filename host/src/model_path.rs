@@ -52,6 +52,13 @@ pub(crate) fn belongs_to_model(model: &FoundModel, file: &str) -> bool {
     }
 }
 
+/// Whether a file belongs beside the weights in a folder in Hugging Face layout.
+#[cfg(feature = "download")]
+pub(crate) fn is_side_file(file: &str) -> bool {
+    let is_ending = |ending: &&str| *ending != ".safetensors" && file.ends_with(*ending);
+    MODEL_FILES.contains(&file) || MODEL_ENDINGS.iter().any(is_ending)
+}
+
 /// The model at a path; `None` if nothing is there.
 pub(crate) fn find_path(path: &Path) -> Result<Option<FoundModel>> {
     let failed = |error: io::Error| Error::Io { file: path.display().to_string(), reason: error.to_string() };

@@ -16,6 +16,7 @@ use crate::{
     added::AddedModels,
     files::{DiskFolder, is_model_file, is_plain_name},
     model_path::{belongs_to_model, find_path},
+    store::{BlobStore, ModelState, StoreError, StoredModel},
 };
 
 /// The file that lists the models of a folder.
@@ -41,6 +42,9 @@ pub struct ModelEntry {
     /// The `.gguf` file within the folder, if the model is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// What `hearth pull` fetches it from, if it does not come with Hearth: `owner/repo@revision:file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
 }
 
 /// Where a model lies on the disk.
@@ -62,12 +66,15 @@ impl From<FoundModel> for ModelLocation {
     }
 }
 
-/// Finds models by name in a list of folders, the first that knows the name first.
+/// Finds models by name in a list of folders, the first that knows the name first, then in a [`BlobStore`], which holds
+/// what was downloaded, and among those that a person added.
 #[derive(Clone, Debug, Default)]
 pub struct ModelStore {
     folders: Vec<PathBuf>,
     allows_paths: bool,
     allows_adding: bool,
+    /// The folder of the [`BlobStore`], if its models are found too.
+    stored: Option<PathBuf>,
     /// Models that a person brought, if they are remembered.
     added: Option<AddedModels>,
     /// What is taken when no name is given, in place of the registry's choice.
@@ -107,6 +114,13 @@ impl ModelStore {
         self
     }
 
+    /// Finds the models of the [`BlobStore`] in this folder too, which need not be there yet.
+    #[must_use]
+    pub fn stored_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.stored = Some(folder.into());
+        self
+    }
+
     /// Whether requests may add models by their path, and remove them. A store behind a server must not allow it.
     #[must_use]
     pub fn allow_adding(mut self, allows_adding: bool) -> Self {
@@ -138,6 +152,7 @@ impl ModelStore {
         for (_, registry) in self.registries()? {
             taken.extend(registry.models.into_iter().map(|entry| entry.name));
         }
+        taken.extend(self.stored_models().into_iter().map(|model| model.manifest.name));
         added.add(&found, &taken)
     }
 
@@ -158,7 +173,14 @@ impl ModelStore {
         let Registry { bundled, models } = self.registry()?;
         let mut list = ModelList { bundled, models: Vec::new(), can_add: self.allows_adding && self.added.is_some() };
         let added = self.added.as_ref().map_or(Ok(Vec::new()), AddedModels::read)?;
+        let stored = self.stored_models();
+        let listed = self.registries()?;
+        let is_listed = |name: &str| listed.iter().any(|(_, own)| own.models.iter().any(|entry| entry.name == name));
         for ModelEntry { name, description, .. } in models {
+            if let Some(model) = stored.iter().find(|model| model.manifest.name == name && !is_listed(&name)) {
+                list.models.push(listed_model(model));
+                continue;
+            }
             let found = self.find(&name)?;
             let is_added = added.iter().any(|model| model.name == name && model.folder == found.folder);
             let place = found.file.as_ref().map_or_else(|| found.folder.clone(), |file| found.folder.join(file));
@@ -189,6 +211,7 @@ impl ModelStore {
                 name: chosen.name.clone(),
                 description: String::new(),
                 file: chosen.file.clone(),
+                source: None,
             });
         }
         for (_, registry) in self.registries()? {
@@ -199,10 +222,22 @@ impl ModelStore {
                 }
             }
         }
+        for model in self.stored_models() {
+            let name = model.manifest.name.clone();
+            if all.models.iter().all(|known| known.name != name) {
+                let description = listed_model(&model).description;
+                all.models.push(ModelEntry {
+                    name,
+                    description,
+                    file: crate::store::found_model(&model).file,
+                    source: None,
+                });
+            }
+        }
         for model in self.added.as_ref().map_or(Ok(Vec::new()), AddedModels::read)? {
             if all.models.iter().all(|known| known.name != model.name) {
                 let FoundModel { name, file, .. } = model;
-                all.models.push(ModelEntry { name, description: String::new(), file });
+                all.models.push(ModelEntry { name, description: String::new(), file, source: None });
             }
         }
         Ok(all)
@@ -221,6 +256,11 @@ impl ModelStore {
                 return found(folder, entry);
             }
         }
+        // A store that cannot be read hides no other model.
+        let stored = self.stored.as_ref().map_or(Ok(None), |folder| BlobStore::look_up(folder, name));
+        if let Ok(Some(found)) = stored {
+            return Ok(found);
+        }
         if let Some(added) = &self.added
             && let Some(found) = added.read()?.into_iter().find(|added| added.name == name)
         {
@@ -232,6 +272,7 @@ impl ModelStore {
         {
             return Ok(found);
         }
+        stored.map_err(|error| unusable(&error))?;
         Err(Error::UnknownModel { model: name.to_owned(), available: names(self.registry()?) })
     }
 
@@ -243,6 +284,17 @@ impl ModelStore {
         // What else lies beside a model somewhere on the disk is nobody's business.
         let is_offered = is_model_file(file) && belongs_to_model(&found, file);
         Ok((is_offered && path.is_file()).then_some(path))
+    }
+
+    /// The models of the store. One that cannot be used says so when a model is asked for that nobody else has.
+    fn stored_models(&self) -> Vec<StoredModel> {
+        let Some(folder) = &self.stored else { return Vec::new() };
+        let models =
+            BlobStore::open_to_read(folder).and_then(|store| store.map_or(Ok(Vec::new()), |store| store.models()));
+        models.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the model store cannot be read");
+            Vec::new()
+        })
     }
 
     fn registries(&self) -> Result<Vec<(&Path, Registry)>> {
@@ -274,6 +326,24 @@ fn found(folder: &Path, entry: &ModelEntry) -> Result<FoundModel> {
     }
     let folder = folder.join(&entry.name);
     Ok(FoundModel { name: entry.name.clone(), folder, file: entry.file.clone(), is_own: false })
+}
+
+/// A model of the store, for the list.
+fn listed_model(model: &StoredModel) -> ListedModel {
+    // A page may see this: where on the disk something was imported from is none of its business.
+    let source = match model.manifest.source.split_once(':') {
+        Some(("hub", repo)) => format!(" from {repo}"),
+        Some(("url", url)) => url.split('/').nth(2).map_or(String::new(), |host| format!(" from {host}")),
+        _ => String::new(),
+    };
+    let description = format!("{}{source}", hearth_engine::error::human_bytes(model.bytes));
+    let (name, is_missing) = (model.manifest.name.clone(), model.state != ModelState::Whole);
+    ListedModel { name, description, is_added: false, is_missing, place: None }
+}
+
+/// Why the store is of no use, with its own cure: the engine's errors know none for it.
+fn unusable(error: &StoreError) -> Error {
+    Error::Io { file: "the model store".to_owned(), reason: format!("{error}. {}", error.hint()) }
 }
 
 fn names(registry: Registry) -> String {

@@ -4,7 +4,7 @@
 mod engine;
 mod models;
 
-use hearth_host::{DocumentOptions, EngineHandle, HostOptions, ModelStore, documents::Library};
+use hearth_host::{DocumentOptions, EngineHandle, HostOptions, ModelStore, documents::Library, store::BlobStore};
 use tauri::{Manager, UriSchemeContext, WebviewWindowBuilder, Wry, webview::PageLoadEvent};
 
 use engine::Engine;
@@ -29,6 +29,9 @@ pub fn open(model: Option<&str>) -> tauri::Result<()> {
             // Who sits at this window may bring models from the disk.
             if let Some(memory) = ModelStore::usual_memory() {
                 store = store.allow_adding(true).remember_in(memory);
+            }
+            if let Some(folder) = BlobStore::usual_folder() {
+                store = store.stored_in(folder);
             }
             if let Some(model) = model {
                 store = store.choose(&model)?;

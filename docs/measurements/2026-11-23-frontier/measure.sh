@@ -10,11 +10,17 @@ books=$1 libraries=$2 out=$3
 : "${HEARTH:=hearth}" "${PYTHON:=python3}"
 "$PYTHON" "$here/texts.py" "$books" "$out"
 "$PYTHON" "$here/llama_types.py" "$model" "$out/calibrate.txt" "$libraries" "$out" Q4_K_M Q3_K_M Q2_K IQ2_XS Q8_0 Q4_0
-for bits in 4 3.5 3 2.5; do
-    "$HEARTH" quantize "$model" --target-bpw $bits --fast --calibrate "$out/calibrate.txt" -o "$out/hearth-$bits" --device cpu
-done
-"$HEARTH" quantize "$model" --bits 2 --fast --calibrate "$out/calibrate.txt" -o "$out/hearth-2" --device cpu
+quantize() {
+    name=$1
+    shift
+    "$HEARTH" quantize "$model" "$@" --calibrate "$out/calibrate.txt" -o "$out/$name" --device cpu
+}
+for bits in 5 3 2; do quantize hearth-$bits --bits $bits --fast --tune 32; done
+for bits in 4 2.5; do quantize hearth-$bits --target-bpw $bits --fast --tune 32; done
+quantize hearth-3.5-L16 --target-bpw 3.5
+cp -r "$model-2bit" "$out/"
 cd "$out"
-"$HEARTH" eval frontier Q4_K_M.gguf hearth-4 Q3_K_M.gguf hearth-3.5 Q2_K.gguf hearth-3 hearth-2.5 IQ2_XS.gguf hearth-2 \
-    Q4_0.gguf Q8_0.gguf --reference "$model" --text measure.txt --device cpu -o frontier.json -o frontier.svg
+"$HEARTH" eval frontier Q8_0.gguf hearth-5 Q4_K_M.gguf Q4_0.gguf hearth-4 Q3_K_M.gguf hearth-3.5-L16 Q2_K.gguf hearth-3 \
+    IQ2_XS.gguf hearth-2.5 hearth-tiny-2bit hearth-2 --reference "$model" --text measure.txt --device cpu \
+    -o frontier.json -o frontier.svg
 "$PYTHON" "$here/fewer_bits.py" frontier.json

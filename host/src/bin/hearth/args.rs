@@ -118,11 +118,13 @@ pub enum Command {
     Probe,
     /// Show what a model is and what it needs, without loading it
     Inspect(Inspect),
-    /// List the models that have a name, or add one of your own
+    /// Download a model into the store, or go on where a download ended
+    Pull(crate::pull::Pull),
+    /// List the models that have a name, add one of your own, or look after those that were downloaded
     #[command(subcommand_value_name = "COMMAND", args_conflicts_with_subcommands = true)]
     Models {
         #[command(subcommand)]
-        command: Option<Models>,
+        command: Option<crate::models::Models>,
     },
     /// Measure how good a model is
     #[command(subcommand)]
@@ -287,22 +289,6 @@ pub struct Inspect {
     /// Memory to choose a recipe of `hearth quantize` for, in GiB [default: what is free]
     #[arg(long, value_name = "GIB", value_parser = gibibytes)]
     pub memory: Option<u64>,
-}
-
-#[derive(Subcommand)]
-pub enum Models {
-    /// List the models that have a name
-    List,
-    /// Remember a model under a name
-    Add {
-        /// The model's folder or .gguf file
-        path: String,
-    },
-    /// Forget a model that was added; its files stay
-    Remove {
-        /// The model's name
-        name: String,
-    },
 }
 
 /// See docs/bench.md.

@@ -37,6 +37,17 @@ pub fn watch_work() -> Result<(), Stop> {
     .map_err(|error| Stop::io("the interrupt signal", &std::io::Error::other(error)))
 }
 
+/// From now on the first Ctrl-C stops the work in this way, and the second ends the program.
+pub fn watch_with(stop: impl Fn() + Send + 'static) -> Result<(), Stop> {
+    ctrlc::set_handler(move || {
+        if STOPS.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED);
+        }
+        stop();
+    })
+    .map_err(|error| Stop::io("the interrupt signal", &std::io::Error::other(error)))
+}
+
 /// An error if the person wants the work to end.
 pub fn check() -> Result<(), Error> {
     if STOPS.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }

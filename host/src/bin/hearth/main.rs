@@ -13,9 +13,11 @@ mod kv_cache;
 mod models;
 mod output;
 mod probe;
+mod pull;
 mod quantize;
 mod serve;
 mod session;
+mod store;
 mod tokenize;
 mod values;
 
@@ -23,7 +25,7 @@ use std::process::ExitCode;
 
 use args::{Cli, Command, Device};
 use clap::Parser;
-use hearth_host::{EngineHandle, HostOptions, ModelStore};
+use hearth_host::{EngineHandle, HostOptions, ModelStore, store::BlobStore};
 use output::{Output, Stop};
 use tracing_subscriber::EnvFilter;
 
@@ -53,6 +55,9 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
     if let Some(memory) = ModelStore::usual_memory() {
         models = models.remember_in(memory);
     }
+    if let Some(folder) = BlobStore::usual_folder() {
+        models = models.stored_in(folder);
+    }
     // Who wants the CPU need not wait for a GPU's driver; `probe` shows what there is whatever is wanted.
     let gpu_allowed = global.device != Device::Cpu || matches!(cli.command, Command::Probe | Command::Inspect(_));
     let start = || -> Result<EngineHandle, Stop> {
@@ -76,7 +81,8 @@ fn run(cli: &Cli, output: &Output) -> Result<(), Stop> {
         Command::Tokenize(tokenize) => tokenize::tokenize(&models, tokenize, global, output),
         Command::Probe => probe::probe(&start()?, output),
         Command::Inspect(inspect) => inspect::inspect(&start()?, inspect, global, output),
-        Command::Models { command } => models::models(&start()?, command.as_ref(), output),
+        Command::Models { command } => models::models(command.as_ref(), output, start),
+        Command::Pull(args) => pull::pull(args, &models, output),
         Command::Eval(args) => evaluate::eval(args, &models, global, output, start),
         Command::Quantize(args) => quantize::quantize(&models, args, global, output),
         Command::Bench(bench) => bench::bench(&start()?, bench, global, output),
