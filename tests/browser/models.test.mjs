@@ -154,7 +154,7 @@ describe('models of a person’s own, in the page', () => {
     };
     await recommended('1', 'as it is');
     assert.equal(await page.find('recipe-command').count(), 0);
-    await recommended('0.03', '6 bits');
+    await recommended('0.02', '6 bits');
     const command = () => page.find('recipe-command').textContent();
     assert.match(await command(), /^hearth quantize \S.* --bits 6 --calibrate TEXT\.txt -o '?My model \(1\)-6bit'?$/);
     // With the keyboard alone.
